@@ -1,0 +1,1 @@
+"""What turns the parts into a running server."""

@@ -1,0 +1,1 @@
+"""The provider-sync interface and its implementations."""

@@ -1,0 +1,1 @@
+"""Use cases: authorise, apply the domain's rules, open the transaction."""

@@ -1,0 +1,1 @@
+"""The only code that knows GraphQL: one module per noun."""
