@@ -1,0 +1,116 @@
+"""What can be wrong with a request, as values, and the one exception that carries them.
+
+    KalendsError
+    └── Refused            the caller asked for something that is not possible; nothing was written
+          .problems        one or more of:
+              Problem
+              ├── InvalidInput          a value that cannot be read, or breaks a rule
+              ├── NotFound              no such thing in this app
+              ├── TimeConflict          the time is taken (policy REJECT)
+              ├── StaleVersion          somebody else changed it first
+              ├── NotWritable           the calendar is read-only or archived
+              ├── KeyReused             one idempotency key, two different requests
+              └── InUse                 it still holds what would be lost with it
+
+A problem's `path` uses the domain's words; the schema translates it into the words of its input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from kalends.domain.events import Event
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong. `code` is stable and meant for programs, `message` for people."""
+
+    code: str
+    message: str
+    path: Path = ()
+
+    def under(self, *prefix: str) -> Self:
+        """Return the same problem, one or more levels further down."""
+        return replace(self, path=(*prefix, *self.path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidInput(Problem):
+    """A value that cannot be read or breaks a rule; `expected` says what would have been accepted."""
+
+    expected: str
+    code: str = "INVALID_VALUE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotFound(Problem):
+    """No such thing in this app. A foreign id and an unknown one look the same, on purpose."""
+
+    code: str = "NOT_FOUND"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeConflict(Problem):
+    """The calendar is busy in that time; `conflicts` are the events in the way, earliest first."""
+
+    conflicts: tuple[Event, ...]
+    code: str = "TIME_CONFLICT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleVersion(Problem):
+    """The caller's `expectedVersion` is not the stored one, which is `current_version`."""
+
+    current_version: int
+    code: str = "STALE_VERSION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotWritable(Problem):
+    """The calendar takes no changes: code CALENDAR_READ_ONLY or CALENDAR_ARCHIVED."""
+
+    calendar_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyReused(Problem):
+    """The idempotency key belongs to an earlier, different request."""
+
+    code: str = "IDEMPOTENCY_KEY_REUSED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InUse(Problem):
+    """It cannot go while it holds `count` other things."""
+
+    count: int
+    code: str = "IN_USE"
+
+
+class KalendsError(Exception):
+    """The root of every exception that Kalends raises on purpose."""
+
+
+class Refused(KalendsError):
+    """The request is not possible, and why; nothing was written."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(f"{'.'.join(p.path) or 'request'}: {p.message}" for p in problems))
+        self.problems = problems
+
+    def under(self, *prefix: str) -> Refused:
+        """Return the same refusal with every path one or more levels further down."""
+        return Refused(*(problem.under(*prefix) for problem in self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Stands where a value should be that could not be read: a reader that must not raise returns it."""
+
+    expected: str

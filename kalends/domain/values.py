@@ -1,0 +1,107 @@
+"""Readers of single values. None raises: what cannot be read comes back as `Malformed`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta, timezone
+
+from kalends.domain.errors import Malformed
+
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+MAX_EMAIL = 254
+MAX_METADATA_ENTRIES, MAX_METADATA_KEY, MAX_METADATA_VALUE = 50, 44, 1024
+
+DATE_TIME = "a date-time with an offset, such as 2026-05-01T09:00:00+02:00 (RFC 3339), in whole seconds"
+DATE = "a date, such as 2026-05-01 (RFC 3339 full-date)"
+EMAIL = f"an e-mail address of at most {MAX_EMAIL} characters, such as ada@example.org"
+YEARS = f"a year from {FIRST_YEAR} to {LAST_YEAR}"
+METADATA = (
+    f"an object of at most {MAX_METADATA_ENTRIES} strings, keys of 1 to {MAX_METADATA_KEY} "
+    f"and values of at most {MAX_METADATA_VALUE} characters"
+)
+PLAIN_TEXT = "text without control characters or lone surrogates"
+
+# RFC 3339 section 5.6; ISO 8601 lets the seconds out, and people do.
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d(?:\.0{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# The WHATWG's "valid e-mail address", which is what browsers check.
+_EMAIL = re.compile(
+    r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
+    r"@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
+)
+# RFC 5545 section 3.1: TEXT has no CONTROL but tab and line breaks; UTF-8 has no surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+_ZERO_OFFSET = timezone(timedelta(0), "+00:00")
+
+
+def read_instant(value: object) -> datetime | Malformed:
+    """Read an RFC 3339 date-time. The result is aware and keeps the offset that was written.
+
+    `Z` is read as `UTC`, +00:00 as another zone object: the first names an instant only, the second says that the
+    local clocks were at zero too (RFC 9557 section 2.2).
+    """
+    if isinstance(value, str) and _DATE_TIME.fullmatch(value):
+        try:
+            moment = datetime.fromisoformat(value.upper())
+            if value.endswith("+00:00"):
+                moment = moment.replace(tzinfo=_ZERO_OFFSET)
+        except ValueError:
+            return Malformed(DATE_TIME)
+        return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else Malformed(YEARS)
+    return Malformed(DATE_TIME)
+
+
+def read_date(value: object) -> date | Malformed:
+    """Read an RFC 3339 full-date."""
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            return Malformed(DATE)
+        return day if FIRST_YEAR <= day.year <= LAST_YEAR else Malformed(YEARS)
+    return Malformed(DATE)
+
+
+def read_instant_or_date(value: object) -> datetime | date | Malformed:
+    """Read a date-time, or the plain date that all-day events use."""
+    if isinstance(value, str) and len(value) == 10:
+        return read_date(value)
+    return read_instant(value)
+
+
+def read_email(value: object) -> str | Malformed:
+    """Read an e-mail address; its domain is folded to lower case (RFC 5321 section 2.4)."""
+    if isinstance(value, str) and len(value) <= MAX_EMAIL and _EMAIL.fullmatch(value):
+        local, _, domain = value.rpartition("@")
+        return f"{local}@{domain.lower()}"
+    return Malformed(EMAIL)
+
+
+def read_text(value: str, *, at_most: int, at_least: int = 0) -> str | Malformed:
+    """Check text against its column: length in characters, and nothing that UTF-8 or iCalendar cannot carry."""
+    if at_least and not value.strip():
+        return Malformed(f"text of 1 to {at_most} characters, not only white space")
+    if len(value) > at_most:
+        return Malformed(f"text of at most {at_most} characters; this one has {len(value)}")
+    return Malformed(PLAIN_TEXT) if _UNPRINTABLE.search(value) else value
+
+
+def read_metadata(value: object) -> dict[str, str] | Malformed:
+    """Read an application's own key-value pairs. The limits are the smallest of all providers' (Google's)."""
+    if not isinstance(value, Mapping) or len(value) > MAX_METADATA_ENTRIES:
+        return Malformed(METADATA)
+    for key, item in value.items():
+        if not isinstance(key, str) or not isinstance(item, str):
+            return Malformed(METADATA)
+        if isinstance(read_text(key, at_least=1, at_most=MAX_METADATA_KEY), Malformed):
+            return Malformed(METADATA)
+        if isinstance(read_text(item, at_most=MAX_METADATA_VALUE), Malformed):
+            return Malformed(METADATA)
+    return dict(value)
+
+
+def utc_now() -> datetime:
+    """Return the present, to the microsecond, in UTC: the default of every injected clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,232 @@
+"""Resources, calendars and accounts in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, update
+
+from kalends.domain.calendars import Account, AccountState, Calendar, Resource, ResourceKind
+from kalends.domain.errors import NotFound, Refused
+from storage.models import AccountRow, CalendarRow, ResourceRow
+from storage.repository import Repository, table_of
+
+RESOURCES = table_of(ResourceRow)
+CALENDARS = table_of(CalendarRow)
+ACCOUNTS = table_of(AccountRow)
+
+
+@dataclass(frozen=True, slots=True)
+class BookedCalendar:
+    """A calendar about to be written to, held to the end of the transaction, with its owner's address."""
+
+    calendar: Calendar
+    owner: str | None
+
+
+class ResourceRepository(Repository):
+    """The resources of one app."""
+
+    async def add(self, resource: Resource) -> None:
+        """Store a new resource."""
+        await self.run(insert(RESOURCES).values(self._row(resource)))
+
+    async def save(self, resource: Resource) -> None:
+        """Store a changed resource."""
+        await self.run(
+            update(RESOURCES).where(*self.mine(RESOURCES), RESOURCES.c.id == resource.id).values(self._row(resource))
+        )
+
+    async def get(self, resource_id: UUID) -> Resource:
+        """Return a resource, held to the end of a writing transaction; raise `Refused` where there is none."""
+        row = await self.lock(RESOURCES, resource_id)
+        if row is None:
+            raise Refused(NotFound(path=("id",), message="There is no such resource."))
+        return _resource(row)
+
+    async def many(self, ids: Sequence[UUID]) -> list[Resource]:
+        """Return those that exist, in no particular order."""
+        query = select(RESOURCES).where(*self.mine(RESOURCES), RESOURCES.c.id.in_(ids))
+        return [_resource(row) for row in await self.rows(query)]
+
+    async def page(self, *, limit: int, after: UUID | None) -> list[Resource]:
+        """Return a page in order of id, which is the order of creation."""
+        query = select(RESOURCES).where(*self.mine(RESOURCES)).order_by(RESOURCES.c.id).limit(limit)
+        if after is not None:
+            query = query.where(RESOURCES.c.id > after)
+        return [_resource(row) for row in await self.rows(query)]
+
+    async def remove(self, resource_id: UUID) -> None:
+        """Delete a resource that no calendar and no account belongs to."""
+        await self.run(delete(RESOURCES).where(*self.mine(RESOURCES), RESOURCES.c.id == resource_id))
+
+    def _row(self, resource: Resource) -> dict[str, Any]:
+        row = asdict(resource) | {"app_id": self.app_id}
+        row["meta"] = row.pop("metadata")
+        return row
+
+
+class CalendarRepository(Repository):
+    """The calendars of one app."""
+
+    async def add(self, calendar: Calendar) -> None:
+        """Store a new calendar."""
+        await self.run(insert(CALENDARS).values(self._row(calendar)))
+
+    async def save(self, calendar: Calendar) -> None:
+        """Store a changed calendar."""
+        await self.run(
+            update(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.id == calendar.id).values(self._row(calendar))
+        )
+
+    async def get(self, calendar_id: UUID) -> Calendar:
+        """Return a calendar, held to the end of a writing transaction; raise `Refused` where there is none."""
+        row = await self.lock(CALENDARS, calendar_id)
+        if row is None:
+            raise _no_calendar("id")
+        return _calendar(row)
+
+    async def book(self, ids: Sequence[UUID], *, alone: bool) -> dict[UUID, BookedCalendar]:
+        """Hold calendars to the end of the transaction, in id order, and return those that exist.
+
+        `alone` is the lock under which time is booked: two bookers of one calendar wait for each other. Without it
+        writers share the row, and only wait for somebody who changes the calendar itself.
+        """
+        query = (
+            select(CALENDARS, RESOURCES.c.email.label("owner"))
+            .outerjoin(
+                RESOURCES,
+                (RESOURCES.c.app_id == CALENDARS.c.app_id) & (RESOURCES.c.id == CALENDARS.c.resource_id),
+            )
+            .where(*self.mine(CALENDARS), CALENDARS.c.id.in_(ids))
+            .order_by(CALENDARS.c.id)
+            .with_for_update(read=not alone, of=CALENDARS)
+        )
+        return {row.id: BookedCalendar(_calendar(row), row.owner) for row in await self.rows(query)}
+
+    async def many(self, ids: Sequence[UUID]) -> list[Calendar]:
+        """Return those that exist, in no particular order."""
+        query = select(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.id.in_(ids))
+        return [_calendar(row) for row in await self.rows(query)]
+
+    async def page(self, *, limit: int, after: UUID | None, resource_id: UUID | None, archived: bool) -> list[Calendar]:
+        """Return a page in order of id, which is the order of creation."""
+        query = select(CALENDARS).where(*self.mine(CALENDARS)).order_by(CALENDARS.c.id).limit(limit)
+        if after is not None:
+            query = query.where(CALENDARS.c.id > after)
+        if resource_id is not None:
+            query = query.where(CALENDARS.c.resource_id == resource_id)
+        if not archived:
+            query = query.where(CALENDARS.c.archived_at.is_(None))
+        return [_calendar(row) for row in await self.rows(query)]
+
+    async def of_resources(self, ids: Sequence[UUID]) -> list[Calendar]:
+        """Return the calendars that are not archived of several resources, in order of id."""
+        query = (
+            select(CALENDARS)
+            .where(*self.mine(CALENDARS), CALENDARS.c.resource_id.in_(ids), CALENDARS.c.archived_at.is_(None))
+            .order_by(CALENDARS.c.id)
+        )
+        return [_calendar(row) for row in await self.rows(query)]
+
+    async def count_of(self, resource_id: UUID) -> int:
+        """Return how many calendars belong to a resource, archived ones too."""
+        query = select(func.count()).where(*self.mine(CALENDARS), CALENDARS.c.resource_id == resource_id)
+        return int((await self.rows(query))[0][0])
+
+    async def remove(self, calendar_id: UUID) -> None:
+        """Delete a calendar that holds no event and no tombstone."""
+        await self.run(delete(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.id == calendar_id))
+
+    def _row(self, calendar: Calendar) -> dict[str, Any]:
+        row = asdict(calendar) | {"app_id": self.app_id}
+        row["meta"] = row.pop("metadata")
+        return row
+
+
+class AccountRepository(Repository):
+    """The accounts of one app."""
+
+    async def add(self, account: Account, at: datetime) -> None:
+        """Store a new account."""
+        row = asdict(account) | {"app_id": self.app_id, "secret": None, "created_at": at, "updated_at": at}
+        await self.run(insert(ACCOUNTS).values(row))
+
+    async def find(self, *, resource_id: UUID | None, provider: str) -> Account | None:
+        """Return a resource's account at a provider."""
+        row = await self.one(
+            select(ACCOUNTS)
+            .where(*self.mine(ACCOUNTS), ACCOUNTS.c.provider == provider)
+            .where(ACCOUNTS.c.resource_id.is_not_distinct_from(resource_id))
+            .order_by(ACCOUNTS.c.id)
+        )
+        return None if row is None else _account(row)
+
+    async def many(self, ids: Sequence[UUID]) -> list[Account]:
+        """Return those that exist, in no particular order."""
+        query = select(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id.in_(ids))
+        return [_account(row) for row in await self.rows(query)]
+
+    async def set_state(self, account_id: UUID, state: AccountState, at: datetime) -> None:
+        """Store whether the provider still lets us in; becoming active again ends a block."""
+        values: dict[str, Any] = {"state": state, "updated_at": at}
+        if state is AccountState.ACTIVE:
+            values["blocked_until"] = None
+        await self.run(update(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id == account_id).values(values))
+
+    async def block(self, account_id: UUID, pause: timedelta) -> None:
+        """Ask nothing of the provider for a while; of two blocks, the later one counts."""
+        until = self.database.now(pause)
+        still = ACCOUNTS.c.blocked_until.is_(None) | (ACCOUNTS.c.blocked_until < until)
+        await self.run(
+            update(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id == account_id, still).values(blocked_until=until)
+        )
+
+
+def _no_calendar(*path: str) -> Refused:
+    return Refused(NotFound(path=path, message="There is no such calendar."))
+
+
+def _resource(row: Any) -> Resource:
+    return Resource(
+        id=row.id,
+        name=row.name,
+        kind=ResourceKind(row.kind),
+        email=row.email,
+        tzid=row.tzid,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        metadata=row.meta,
+    )
+
+
+def _calendar(row: Any) -> Calendar:
+    return Calendar(
+        id=row.id,
+        resource_id=row.resource_id,
+        name=row.name,
+        description=row.description,
+        tzid=row.tzid,
+        provider=row.provider,
+        account_id=row.account_id,
+        remote_id=row.remote_id,
+        read_only=row.read_only,
+        archived_at=row.archived_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        metadata=row.meta,
+    )
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        id=row.id,
+        resource_id=row.resource_id,
+        provider=row.provider,
+        state=AccountState(row.state),
+        blocked_until=row.blocked_until,
+    )

@@ -1,0 +1,117 @@
+"""Connections: SQLite embedded by default, PostgreSQL in production."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, event, literal
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.sql.elements import ColumnElement
+
+from storage.models import MICROSECOND, now_plus
+
+BUSY_SECONDS = 10
+LOCK_MILLISECONDS = 5_000
+
+# WAL lets readers go on beside the writer; FULL makes an acknowledged commit survive a power cut.
+SQLITE_PRAGMAS = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    "busy_timeout": BUSY_SECONDS * 1000,
+    "cache_size": -32_000,  # KiB
+    "temp_store": "MEMORY",
+}
+
+
+class Database:
+    """The database of one process: an engine for writers, and one for readers, which on PostgreSQL are the same.
+
+    On SQLite a single connection writes; waiting for it is a fair queue in the process, where SQLite's own busy
+    handler would only sleep and try again. `skew` is added to the database's clock; only tests set it.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, pool_seconds: float = 5, prepared: bool = True) -> None:
+        self.url = make_url(url)
+        self.skew = timedelta()
+        if self.is_sqlite:
+            self._prepare_folder()
+            self.writer = _sqlite(self.url, size=1, seconds=BUSY_SECONDS, begin="BEGIN IMMEDIATE", pragmas={})
+            self.reader = _sqlite(
+                self.url, size=pool_size, seconds=pool_seconds, begin="BEGIN", pragmas={"query_only": "ON"}
+            )
+        else:
+            self.writer = self.reader = _postgresql(self.url, pool_size, pool_seconds, prepared=prepared)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is embedded."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def now(self, plus: timedelta = timedelta()) -> ColumnElement[Any]:
+        """Return SQL for the database's present, plus some time."""
+        return now_plus(literal((plus + self.skew) // MICROSECOND, BigInteger))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.writer.dispose()
+        if self.reader is not self.writer:
+            await self.reader.dispose()
+
+    def _prepare_folder(self) -> None:
+        if not self.url.database or ":memory:" in self.url.database:
+            raise ValueError("the embedded database is a file: its connections could not share memory")
+        Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _sqlite(url: URL, *, size: int, seconds: float, begin: str, pragmas: dict[str, str]) -> AsyncEngine:
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=seconds,
+        json_serializer=_dump,
+        json_deserializer=orjson.loads,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = connection.cursor()
+        for name, value in (SQLITE_PRAGMAS | pragmas).items():
+            cursor.execute(f"PRAGMA {name} = {value}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql(url: URL, size: int, seconds: float, *, prepared: bool) -> AsyncEngine:
+    # Behind pgbouncer in transaction mode a prepared statement may meet a connection that does not know it.
+    options = {} if prepared else {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=seconds,
+        pool_pre_ping=False,
+        connect_args={"timeout": seconds, **options},
+        json_serializer=_dump,
+        json_deserializer=orjson.loads,
+    )
+
+
+def _dump(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+__all__ = ["AsyncConnection", "Database"]

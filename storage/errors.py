@@ -1,0 +1,75 @@
+"""What can go wrong with the database.
+
+StorageError
+├── Unavailable        retry later: locked, overloaded, restarting, out of space
+└── NeedsOperator      a person must act
+    ├── SchemaBehind   `kalends migrate` has not run
+    └── SchemaAhead    the database belongs to a newer Kalends
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from kalends.domain.errors import KalendsError
+
+
+class StorageError(KalendsError):
+    """The root of this layer's errors."""
+
+
+class Unavailable(StorageError):
+    """The database cannot answer now; nothing was written, and the same request may succeed in a moment."""
+
+
+class NeedsOperator(StorageError):
+    """The database cannot be used until a person has acted; the message says how."""
+
+
+class SchemaBehind(NeedsOperator):
+    """The database's schema is older than this version of Kalends."""
+
+
+class SchemaAhead(NeedsOperator):
+    """The database's schema is newer than this version of Kalends."""
+
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exceptions, insufficient resources,
+# operator intervention, and the lock and serialisation failures that a retry cures.
+_PASSING_CLASSES = ("08", "53", "57")
+_PASSING_STATES = ("40001", "40P01", "55P03", "25006")
+# https://www.sqlite.org/rescode.html; the low byte is the primary code.
+_PASSING_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise `Unavailable` for what passes by itself; let everything else, which is a defect, through as it is."""
+    try:
+        yield
+    except exc.TimeoutError as error:
+        raise Unavailable("every connection to the database is in use") from error
+    except exc.DBAPIError as error:
+        if _passes(error):
+            raise Unavailable("the database is busy or restarting") from error
+        raise
+    except OSError as error:  # asyncpg's refusal to connect
+        raise Unavailable("the database cannot be reached") from error
+
+
+def _passes(error: exc.DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    cause: BaseException | None = error.orig
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error):
+            return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE
+        state = getattr(cause, "sqlstate", None)
+        if isinstance(state, str):
+            return state in _PASSING_STATES or state.startswith(_PASSING_CLASSES)
+        cause = cause.__cause__
+    return isinstance(error, exc.InterfaceError)

@@ -1,0 +1,1 @@
+"""Alembic migrations, for both databases: expand first, contract one release later."""

@@ -1,0 +1,54 @@
+"""What every repository has: one connection inside one transaction, and the app whose rows it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Executable, FromClause, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.engine import Database
+from storage.models import Table as Model
+
+
+def table_of(model: type[Model]) -> Table:
+    """Return the table that a model defines."""
+    return model.metadata.tables[str(model.__tablename__)]
+
+
+class Repository:
+    """One app's rows of one kind. Every statement names the app, also where row-level security would add it."""
+
+    def __init__(self, database: Database, connection: AsyncConnection, app_id: UUID) -> None:
+        self.database = database
+        self.connection = connection
+        self.app_id = app_id
+
+    def mine(self, table: FromClause) -> tuple[ColumnElement[bool], ...]:
+        """Restrict a statement to the app."""
+        return (table.c.app_id == self.app_id,)
+
+    async def run(self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> int:
+        """Execute a statement, once or for many rows, and return how many rows it touched."""
+        result = await self.connection.execute(statement, rows)
+        return int(getattr(result, "rowcount", 0))
+
+    async def rows(self, statement: Executable) -> Sequence[Any]:
+        """Execute a statement and return its rows."""
+        return (await self.connection.execute(statement)).all()
+
+    async def one(self, statement: Executable) -> Any | None:
+        """Execute a statement and return its first row."""
+        return (await self.connection.execute(statement)).first()
+
+    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """Begin an INSERT that can say ON CONFLICT, in the database's own dialect."""
+        return sqlite.insert(table) if self.database.is_sqlite else postgresql.insert(table)
+
+    async def lock(self, table: Table, row_id: UUID, *, shared: bool = False) -> Any | None:
+        """Read a row and hold it to the end of the transaction. On SQLite the transaction already is alone."""
+        query = select(table).where(*self.mine(table), table.c.id == row_id)
+        return await self.one(query.with_for_update(read=shared))

@@ -1,0 +1,124 @@
+"""What no single app can do: open the door, hand out lanes, sweep. On PostgreSQL it has a role that sees no event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Executable, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kalends.domain.access import ApiKey, App
+from kalends.domain.calendars import AccountState
+from kalends.domain.ids import uuid7
+from kalends.domain.sync import Lane
+from storage.access import APPS, KEYS, read_key
+from storage.calendars import ACCOUNTS
+from storage.engine import Database
+from storage.idempotency import KEPT, KEYS_USED
+from storage.outbox import INTENTS, LANES, LINKS, read_lane
+
+SWEPT_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits for providers, over all apps."""
+
+    waiting: int
+    dead: int
+
+
+class SystemUnit:
+    """One transaction outside every app."""
+
+    def __init__(self, database: Database, connection: AsyncConnection) -> None:
+        self._database = database
+        self._connection = connection
+
+    async def add_app(self, app: App) -> None:
+        """Store a new app."""
+        await self._run(insert(APPS).values(id=app.id, name=app.name, created_at=app.created_at))
+
+    async def apps(self) -> list[App]:
+        """Return every app, oldest first."""
+        return [App(row.id, row.name, row.created_at) for row in await self._rows(select(APPS).order_by(APPS.c.id))]
+
+    async def key(self, key_id: UUID) -> ApiKey | None:
+        """Find a key, of whichever app, to see who knocks."""
+        rows = await self._rows(select(KEYS).where(KEYS.c.id == key_id))
+        return read_key(rows[0]) if rows else None
+
+    async def take_lanes(self, at_most: int, lease: timedelta) -> list[Lane]:
+        """Lease lanes that are due, free, and whose account may be asked; longest due first."""
+        now = self._database.now()
+        closed = exists().where(
+            ACCOUNTS.c.app_id == LANES.c.app_id,
+            ACCOUNTS.c.id == LANES.c.account_id,
+            (ACCOUNTS.c.state != AccountState.ACTIVE) | (ACCOUNTS.c.blocked_until > now),
+        )
+        due = (
+            select(LANES.c.app_id, LANES.c.calendar_id)
+            .where(LANES.c.due_at <= now, LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now), ~closed)
+            .order_by(LANES.c.due_at)
+            .limit(at_most)
+            .with_for_update(skip_locked=True)
+        )
+        picked = [tuple(row) for row in await self._rows(due)]
+        if not picked:
+            return []
+        taken = (
+            update(LANES)
+            .where(tuple_(LANES.c.app_id, LANES.c.calendar_id).in_(picked))
+            .values(fence=LANES.c.fence + 1, leased_until=self._database.now(lease))
+            .returning(LANES)
+        )
+        return [read_lane(row) for row in await self._rows(taken)]
+
+    async def sweep(self) -> int:
+        """Wake what should be awake: links that are behind without an intent, lanes with intents and no date.
+
+        Every such row means a defect or a restored backup; returns how many there were.
+        """
+        known = exists().where(INTENTS.c.app_id == LINKS.c.app_id, INTENTS.c.event_id == LINKS.c.event_id)
+        forgotten = await self._rows(
+            select(LINKS.c.app_id, LINKS.c.event_id, LINKS.c.calendar_id)
+            .where(LINKS.c.pushed_version < LINKS.c.local_version, ~known)
+            .limit(SWEPT_AT_ONCE)
+        )
+        new = sqlite.insert(INTENTS) if self._database.is_sqlite else postgresql.insert(INTENTS)
+        for app_id, event_id, calendar_id in forgotten:
+            row = {"app_id": app_id, "event_id": event_id, "calendar_id": calendar_id, "position": uuid7()}
+            values = row | {"attempts": 0, "due_at": self._database.now()}
+            await self._run(new.values(values).on_conflict_do_nothing())
+        waiting = exists().where(
+            INTENTS.c.app_id == LANES.c.app_id,
+            INTENTS.c.calendar_id == LANES.c.calendar_id,
+            INTENTS.c.due_at.is_not(None),
+        )
+        asleep = await self._run(
+            update(LANES)
+            .where(LANES.c.due_at.is_(None), LANES.c.leased_until.is_(None), waiting)
+            .values(due_at=self._database.now())
+        )
+        return len(forgotten) + asleep
+
+    async def forget_old_keys(self) -> int:
+        """Forget idempotency keys past their time."""
+        return await self._run(delete(KEYS_USED).where(KEYS_USED.c.created_at < self._database.now(-KEPT)))
+
+    async def backlog(self) -> Backlog:
+        """Count what waits, and what waits for a person."""
+        row = (await self._rows(select(func.count(INTENTS.c.due_at), func.count()).select_from(INTENTS)))[0]
+        return Backlog(waiting=row[0], dead=row[1] - row[0])
+
+    async def _run(self, statement: Executable) -> int:
+        result = await self._connection.execute(statement)
+        return int(getattr(result, "rowcount", 0))
+
+    async def _rows(self, statement: Executable) -> Sequence[Any]:
+        return (await self._connection.execute(statement)).all()

@@ -1,0 +1,129 @@
+"""One transaction and its repositories."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from storage.access import KeyRepository
+from storage.calendars import AccountRepository, CalendarRepository, ResourceRepository
+from storage.changes import ChangeRepository
+from storage.engine import LOCK_MILLISECONDS, Database
+from storage.errors import translated
+from storage.events import EventRepository
+from storage.idempotency import IdempotencyRepository
+from storage.outbox import IntentRepository, LaneRepository, LinkRepository
+from storage.sandbox import SandboxRepository
+from storage.system import SystemUnit
+
+TENANT_ROLE, SYSTEM_ROLE = "kalends_tenant", "kalends_system"
+
+# Local to the transaction, so that it also holds behind pgbouncer in transaction mode.
+_BECOME = text(
+    "SELECT set_config('role', :role, true), set_config('app.tenant', :tenant, true), "
+    f"set_config('lock_timeout', '{LOCK_MILLISECONDS}', true)"
+)
+
+
+class UnitOfWork:
+    """One app's transaction. Everything that happens through it happens together or not at all."""
+
+    def __init__(self, database: Database, connection: AsyncConnection, app_id: UUID) -> None:
+        self._parts = database, connection, app_id
+
+    @cached_property
+    def events(self) -> EventRepository:
+        """The app's events."""
+        return EventRepository(*self._parts)
+
+    @cached_property
+    def calendars(self) -> CalendarRepository:
+        """The app's calendars."""
+        return CalendarRepository(*self._parts)
+
+    @cached_property
+    def resources(self) -> ResourceRepository:
+        """The app's resources."""
+        return ResourceRepository(*self._parts)
+
+    @cached_property
+    def accounts(self) -> AccountRepository:
+        """The app's accounts."""
+        return AccountRepository(*self._parts)
+
+    @cached_property
+    def keys(self) -> KeyRepository:
+        """The app and its keys."""
+        return KeyRepository(*self._parts)
+
+    @cached_property
+    def links(self) -> LinkRepository:
+        """The counterparts of the app's events."""
+        return LinkRepository(*self._parts)
+
+    @cached_property
+    def intents(self) -> IntentRepository:
+        """The app's outbox."""
+        return IntentRepository(*self._parts)
+
+    @cached_property
+    def lanes(self) -> LaneRepository:
+        """The app's lanes."""
+        return LaneRepository(*self._parts)
+
+    @cached_property
+    def changes(self) -> ChangeRepository:
+        """The app's change log."""
+        return ChangeRepository(*self._parts)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyRepository:
+        """The app's idempotency keys."""
+        return IdempotencyRepository(*self._parts)
+
+    @cached_property
+    def sandbox(self) -> SandboxRepository:
+        """What the sandbox provider remembers."""
+        return SandboxRepository(*self._parts)
+
+
+class Storage:
+    """The way to transactions. Leaving the block commits, leaving it with an exception rolls back.
+
+    All raise `Unavailable` where the database cannot answer now.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @asynccontextmanager
+    async def writing(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction that writes, as one app."""
+        async with self._transaction(self.database.writer, TENANT_ROLE, str(app_id)) as connection:
+            yield UnitOfWork(self.database, connection, app_id)
+
+    @asynccontextmanager
+    async def reading(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction that reads, as one app."""
+        async with self._transaction(self.database.reader, TENANT_ROLE, str(app_id)) as connection:
+            yield UnitOfWork(self.database, connection, app_id)
+
+    @asynccontextmanager
+    async def system(self, *, write: bool = False) -> AsyncIterator[SystemUnit]:
+        """Open a transaction outside every app."""
+        engine = self.database.writer if write else self.database.reader
+        async with self._transaction(engine, SYSTEM_ROLE, "") as connection:
+            yield SystemUnit(self.database, connection)
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine, role: str, tenant: str) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with engine.begin() as connection:
+                if not self.database.is_sqlite:
+                    await connection.execute(_BECOME, {"role": role, "tenant": tenant})
+                yield connection
