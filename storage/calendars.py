@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, select, type_coerce, update
 
 from kalends.domain.calendars import Account, AccountState, Calendar, Resource, ResourceKind
 from kalends.domain.errors import NotFound, Refused
-from storage.models import AccountRow, CalendarRow, ResourceRow
+from storage.models import AccountRow, CalendarRow, Instant, ResourceRow
 from storage.repository import Repository, table_of
 
 RESOURCES = table_of(ResourceRow)
@@ -108,7 +108,7 @@ class CalendarRepository(Repository):
         )
         return {row.id: BookedCalendar(_calendar(row), row.owner) for row in await self.rows(query)}
 
-    async def many(self, ids: Sequence[UUID]) -> list[Calendar]:
+    async def many(self, ids: Collection[UUID]) -> list[Calendar]:
         """Return those that exist, in no particular order."""
         query = select(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.id.in_(ids))
         return [_calendar(row) for row in await self.rows(query)]
@@ -124,7 +124,7 @@ class CalendarRepository(Repository):
             query = query.where(CALENDARS.c.archived_at.is_(None))
         return [_calendar(row) for row in await self.rows(query)]
 
-    async def of_resources(self, ids: Sequence[UUID]) -> list[Calendar]:
+    async def of_resources(self, ids: Collection[UUID]) -> list[Calendar]:
         """Return the calendars that are not archived of several resources, in order of id."""
         query = (
             select(CALENDARS)
@@ -166,10 +166,21 @@ class AccountRepository(Repository):
         )
         return None if row is None else _account(row)
 
-    async def many(self, ids: Sequence[UUID]) -> list[Account]:
-        """Return those that exist, in no particular order."""
-        query = select(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id.in_(ids))
+    async def many(self, ids: Collection[UUID]) -> list[Account]:
+        """Return those that exist, in no particular order; `blocked_until` only where it still is in the future."""
+        still = case((ACCOUNTS.c.blocked_until > self.database.now(), ACCOUNTS.c.blocked_until))
+        query = select(
+            ACCOUNTS.c.id,
+            ACCOUNTS.c.resource_id,
+            ACCOUNTS.c.provider,
+            ACCOUNTS.c.state,
+            type_coerce(still, Instant()).label("blocked_until"),
+        ).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id.in_(ids))
         return [_account(row) for row in await self.rows(query)]
+
+    async def remove_of(self, resource_id: UUID) -> None:
+        """Delete the accounts of a resource that has no calendar any more."""
+        await self.run(delete(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.resource_id == resource_id))
 
     async def set_state(self, account_id: UUID, state: AccountState, at: datetime) -> None:
         """Store whether the provider still lets us in; becoming active again ends a block."""

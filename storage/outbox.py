@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, func, select, update
+from sqlalchemy import case, delete, exists, false, func, select, update
 
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
@@ -27,22 +27,23 @@ MAX_ERROR = 1024
 class LinkRepository(Repository):
     """The counterparts of one app's events."""
 
-    async def track(self, event: Event) -> None:
-        """Say that the provider should have this version of an event."""
-        row = {
-            "app_id": self.app_id,
-            "event_id": event.id,
-            "calendar_id": event.calendar_id,
-            "local_version": event.version,
-            "pushed_version": 0,
-            "attempted_version": 0,
-            "generation": 0,
-        }
-        await self.run(
-            self.insert(LINKS)
-            .values(row)
-            .on_conflict_do_update(index_elements=["app_id", "event_id"], set_={"local_version": event.version})
-        )
+    async def track(self, events: Sequence[Event]) -> None:
+        """Say that the provider should have these versions of events."""
+        rows = [
+            {
+                "app_id": self.app_id,
+                "event_id": event.id,
+                "calendar_id": event.calendar_id,
+                "local_version": event.version,
+                "pushed_version": 0,
+                "attempted_version": 0,
+                "generation": 0,
+            }
+            for event in events
+        ]
+        statement = self.insert(LINKS)
+        newer = {"local_version": statement.excluded.local_version}
+        await self.run(statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=newer), rows)
 
     async def many(self, event_ids: Sequence[UUID]) -> dict[UUID, Link]:
         """Return the links of those events that have one."""
@@ -53,26 +54,13 @@ class LinkRepository(Repository):
         """Note, before the provider is called, which version it is called with."""
         await self._set(event_id, attempted_version=version)
 
-    async def pushed(
-        self, event_id: UUID, version: int, *, remote_id: str | None, etag: str | None, url: str | None, at: datetime
-    ) -> None:
+    async def pushed(self, event_id: UUID, version: int, at: datetime) -> None:
         """Note that the provider has this version."""
-        await self._set(
-            event_id,
-            pushed_version=version,
-            remote_id=remote_id,
-            remote_etag=etag,
-            remote_url=url,
-            last_synced_at=at,
-        )
+        await self._set(event_id, pushed_version=version, last_synced_at=at)
 
-    async def begin_anew(self, event_id: UUID, generation: int) -> None:
-        """Forget a remote copy that is gone: the next one gets another identity."""
-        await self._set(event_id, generation=generation, remote_id=None, remote_etag=None)
-
-    async def learn(self, event_id: UUID, *, remote_id: str, etag: str | None) -> None:
+    async def learn(self, event_id: UUID, remote_id: str, *, etag: str, url: str | None, generation: int) -> None:
         """Note which remote copy is ours, and its present etag."""
-        await self._set(event_id, remote_id=remote_id, remote_etag=etag)
+        await self._set(event_id, remote_id=remote_id, remote_etag=etag, remote_url=url, generation=generation)
 
     async def _set(self, event_id: UUID, **values: Any) -> None:
         await self.run(update(LINKS).where(*self.mine(LINKS), LINKS.c.event_id == event_id).values(**values))
@@ -81,21 +69,15 @@ class LinkRepository(Repository):
 class IntentRepository(Repository):
     """The outbox of one app."""
 
-    async def put(self, event: Event) -> None:
-        """Wish for an event to be brought to its provider, now, and from the first attempt."""
-        row = {
-            "app_id": self.app_id,
-            "event_id": event.id,
-            "calendar_id": event.calendar_id,
-            "position": uuid7(),
-            "attempts": 0,
-            "due_at": self.database.now(),
-            "last_error": None,
-        }
-        renewed = {name: row[name] for name in ("position", "attempts", "due_at", "last_error")}
-        await self.run(
-            self.insert(INTENTS).values(row).on_conflict_do_update(index_elements=["app_id", "event_id"], set_=renewed)
-        )
+    async def put(self, events: Sequence[Event]) -> None:
+        """Wish for events to be brought to their provider, now, and from the first attempt."""
+        statement = self.insert(INTENTS).values(attempts=0, due_at=self.database.now(), last_error=None)
+        renewed = {name: statement.excluded[name] for name in ("position", "attempts", "due_at", "last_error")}
+        rows = [
+            {"app_id": self.app_id, "event_id": event.id, "calendar_id": event.calendar_id, "position": uuid7()}
+            for event in events
+        ]
+        await self.run(statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=renewed), rows)
 
     async def many(self, event_ids: Sequence[UUID]) -> dict[UUID, Intent]:
         """Return the intents of those events that have one."""
@@ -138,15 +120,15 @@ class IntentRepository(Repository):
 class LaneRepository(Repository):
     """The lanes of one app, one per calendar that has a provider elsewhere."""
 
-    async def wake(self, calendar_id: UUID, account_id: UUID | None) -> None:
-        """Ask for the lane to be looked at; one that is backing off goes on doing so.
+    async def wake(self, calendar_id: UUID, account_id: UUID | None, *, at_once: bool = False) -> None:
+        """Ask for the lane to be looked at; one that is backing off goes on doing so, unless `at_once`.
 
         Last in its transaction: writers of one calendar wait here for each other, only while they commit.
         """
         now = self.database.now()
         row = {"app_id": self.app_id, "calendar_id": calendar_id, "account_id": account_id, "due_at": now}
         statement = self.insert(LANES).values(row | {"fence": 0, "failures": 0})
-        patient = (LANES.c.failures > 0) & LANES.c.due_at.is_not(None)
+        patient = false() if at_once else (LANES.c.failures > 0) & LANES.c.due_at.is_not(None)
         await self.run(
             statement.on_conflict_do_update(
                 index_elements=["app_id", "calendar_id"],
@@ -169,9 +151,7 @@ class LaneRepository(Repository):
     async def keep(self, lane: Lane, lease: timedelta) -> bool:
         """Renew a lease; False where the lane has been taken over, and nothing may be acknowledged any more."""
         return bool(
-            await self.run(
-                update(LANES).where(*self._held(lane)).values(leased_until=self.database.now(lease), failures=0)
-            )
+            await self.run(update(LANES).where(*self._held(lane)).values(leased_until=self.database.now(lease)))
         )
 
     async def holds(self, lane: Lane) -> bool:

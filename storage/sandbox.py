@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
+from kalends.domain.sync import SandboxCopy
 from storage.models import SandboxAccountRow, SandboxEventRow
 from storage.repository import Repository, table_of
 
 ACCOUNTS = table_of(SandboxAccountRow)
 COPIES = table_of(SandboxEventRow)
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxCopy:
-    """An event as the sandbox keeps it."""
-
-    account_id: UUID
-    calendar: str
-    remote_id: str
-    revision: int
-    deleted: bool
-    body: dict[str, Any]
-    calls: int = 1
 
 
 class SandboxRepository(Repository):
@@ -55,7 +43,7 @@ class SandboxRepository(Repository):
 
     async def put(self, copy: SandboxCopy) -> None:
         """Store a copy in place of its former state."""
-        row = {name: getattr(copy, name) for name in copy.__slots__}
+        row = {each.name: getattr(copy, each.name) for each in fields(copy)}
         await self.run(
             self.insert(COPIES)
             .values(row | {"app_id": self.app_id})

@@ -135,7 +135,8 @@ def becomes_busy(before: Event, after: Event) -> bool:
         return False
     confirmed = after.content.status is EventStatus.CONFIRMED and before.content.status is not EventStatus.CONFIRMED
     stricter = after.content.on_conflict is not before.content.on_conflict
-    return not before.blocks or confirmed or stricter or after.when.span != before.when.span
+    now, held = after.when.span, before.when.span
+    return not before.blocks or confirmed or stricter or now.start < held.start or now.end > held.end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ def uuid7() -> UUID:
 def parse_id(text: str) -> UUID | None:
     """Read an id as the API writes it, or None where the text cannot be one of ours."""
     try:
-        return UUID(text) if len(text) == 36 else None
+        found = UUID(text)
     except ValueError:
         return None
+    return found if str(found) == text.lower() else None  # UUID() also reads other spellings

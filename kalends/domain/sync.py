@@ -5,9 +5,11 @@ The truth is `event.version > link.pushed_version`. An outbox row only says that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -76,6 +78,19 @@ class SyncState:
     next_attempt_at: datetime | None = None
     last_synced_at: datetime | None = None
     remote_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCopy:
+    """An event as the sandbox provider keeps it, in that provider's words. `calls` counts the writes that named it."""
+
+    account_id: UUID
+    calendar: str
+    remote_id: str
+    revision: int
+    deleted: bool
+    body: Mapping[str, Any]
+    calls: int = 1
 
 
 def sync_state(provider: str, link: Link | None, intent: Intent | None, *, parked: bool) -> SyncState:

@@ -82,10 +82,16 @@ class When:
 
 
 def whole_days(first: date, end: date, tzid: str) -> When:
-    """Return the days from `first` up to and not including `end`, as days of that zone."""
+    """Return the days from `first` up to and not including `end`, as days of that zone.
+
+    Raises `Refused` where the zone has no such day: on its way over the date line Samoa skipped 2011-12-30.
+    """
     start, stop = datetime.combine(first, _MIDNIGHT), datetime.combine(end, _MIDNIGHT)
-    span = TimeSpan(start_of_day(first, tzid), start_of_day(end, tzid))
-    return When(start, stop, tzid, span, all_day=True)
+    since, until = start_of_day(first, tzid), start_of_day(end, tzid)
+    if first < end and since == until:
+        message = f"{first} does not exist in {tzid}: the calendars skip it."
+        raise Refused(_invalid(None, "a day of the zone's", message=message, code="NONEXISTENT_LOCAL_TIME"))
+    return When(start, stop, tzid, TimeSpan(since, until), all_day=True)
 
 
 def start_of_day(day: date, tzid: str) -> datetime:

@@ -23,7 +23,8 @@ METADATA = (
 PLAIN_TEXT = "text without control characters or lone surrogates"
 
 # RFC 3339 section 5.6; ISO 8601 lets the seconds out, and people do.
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d(?:\.0{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_DATE_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]{_CLOCK}(?::\d\d(?:\.0{{1,9}})?)?(?:[Zz]|[+-]{_CLOCK})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # The WHATWG's "valid e-mail address", which is what browsers check.
 _EMAIL = re.compile(

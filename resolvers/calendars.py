@@ -1,0 +1,204 @@
+"""What can be done with calendars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+from uuid import UUID
+
+from kalends.domain.access import Principal, Scope, require
+from kalends.domain.calendars import MAX_NAME, Account, AccountState, Calendar
+from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
+from kalends.domain.events import checked
+from kalends.domain.ids import uuid7
+from kalends.domain.time import ZONE
+from kalends.domain.values import read_text
+from resolvers.keys import claim_of
+from resolvers.services import Services
+from resolvers.sync import enqueue
+from storage.changes import Operation
+from storage.unit_of_work import UnitOfWork
+
+MAX_CALENDAR_DESCRIPTION = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarDraft:
+    """What a caller wrote for a new calendar. Without a zone it takes its resource's, without a resource UTC."""
+
+    name: str
+    description: str | None = None
+    tzid: str | Malformed | None = None
+    resource_id: UUID | Malformed | None = None
+    provider: str = "local"
+    read_only: bool = False
+    metadata: dict[str, str] | Malformed
+
+
+class CalendarChanges(TypedDict, total=False):
+    """What a caller wants changed; what is absent stays."""
+
+    name: str
+    description: str | None
+    tzid: str | Malformed
+    read_only: bool
+    archived: bool
+    metadata: dict[str, str] | Malformed
+
+
+async def create_calendar(
+    services: Services, principal: Principal, draft: CalendarDraft, *, idempotency_key: str | None = None
+) -> Calendar:
+    """Create a calendar; one at a provider is connected through its resource's account there."""
+    require(principal, Scope.MANAGE_CALENDARS)
+    claim = claim_of(principal, idempotency_key, "createCalendar", draft)
+    calendar_id, now = uuid7(), services.clock()
+    async with services.storage.writing(principal.app_id) as work:
+        earlier = await work.idempotency.claim(claim, [calendar_id], now) if claim else None
+        if earlier is not None:
+            return await work.calendars.get(earlier[0])
+        problems: list[Problem] = []
+        tzid, resource_id = draft.tzid, draft.resource_id
+        if isinstance(resource_id, Malformed):
+            problems.append(NotFound(path=("resource_id",), message="There is no such resource."))
+        elif resource_id is not None:
+            owners = await work.resources.many([resource_id])
+            if not owners:
+                problems.append(NotFound(path=("resource_id",), message="There is no such resource."))
+            tzid = tzid or (owners[0].tzid if owners else "UTC")
+        if draft.provider not in services.providers:
+            expected = "one of " + ", ".join(services.providers.names)
+            problems.append(InvalidInput(path=("provider",), message=f"Expected {expected}.", expected=expected))
+        calendar = Calendar(
+            id=calendar_id,
+            resource_id=None,
+            name=checked(problems, "name", read_text(draft.name, at_least=1, at_most=MAX_NAME), ""),
+            description=_description(problems, draft.description),
+            tzid=_zone(problems, tzid or "UTC"),
+            provider=draft.provider,
+            account_id=None,
+            remote_id=None,
+            read_only=draft.read_only,
+            archived_at=None,
+            created_at=now,
+            updated_at=now,
+            metadata=checked(problems, "metadata", draft.metadata, {}),
+        )
+        if problems or isinstance(resource_id, Malformed):
+            raise Refused(*problems)
+        calendar = replace(calendar, resource_id=resource_id)
+        if services.providers[draft.provider].capabilities.remote:
+            account = await _account(services, work, resource_id, draft.provider)
+            calendar = replace(calendar, account_id=account.id, remote_id=str(calendar.id))
+        await work.calendars.add(calendar)
+        await work.changes.note("calendar", calendar.id, Operation.CREATED, origin=principal.name, at=now)
+    return calendar
+
+
+async def _account(services: Services, work: UnitOfWork, resource_id: UUID | None, provider: str) -> Account:
+    """Return the resource's account at a provider; the sandbox's is opened on the spot, having nobody to ask."""
+    account = await work.accounts.find(resource_id=resource_id, provider=provider)
+    if account is None:
+        account = Account(uuid7(), resource_id, provider, AccountState.ACTIVE)
+        await work.accounts.add(account, services.clock())
+    return account
+
+
+async def update_calendar(
+    services: Services, principal: Principal, calendar_id: UUID | None, changes: CalendarChanges
+) -> Calendar:
+    """Change a calendar. A new zone moves its all-day events with it: their days stay, their instants follow."""
+    require(principal, Scope.MANAGE_CALENDARS)
+    now = services.clock()
+    async with services.storage.writing(principal.app_id) as work:
+        before = await _held(work, calendar_id)
+        problems: list[Problem] = []
+        after = before
+        if "name" in changes:
+            name = checked(problems, "name", read_text(changes["name"], at_least=1, at_most=MAX_NAME), "")
+            after = replace(after, name=name)
+        if "description" in changes:
+            after = replace(after, description=_description(problems, changes["description"]))
+        if "tzid" in changes:
+            after = replace(after, tzid=_zone(problems, changes["tzid"]))
+        if "read_only" in changes:
+            after = replace(after, read_only=changes["read_only"])
+        if "archived" in changes:
+            after = replace(after, archived_at=(before.archived_at or now) if changes["archived"] else None)
+        if "metadata" in changes:
+            after = replace(after, metadata=checked(problems, "metadata", changes["metadata"], {}))
+        if problems:
+            raise Refused(*problems)
+        if after == before:
+            return before
+        after = replace(after, updated_at=now)
+        await work.calendars.save(after)
+        await work.changes.note("calendar", after.id, Operation.UPDATED, origin=principal.name, at=now)
+        if after.tzid != before.tzid:
+            await _move_days(services, work, principal, after)
+    services.wake_worker()
+    return after
+
+
+async def _move_days(services: Services, work: UnitOfWork, principal: Principal, calendar: Calendar) -> None:
+    moved = [
+        event.changed(when=event.when.moved_to(calendar.tzid), content=event.content, at=calendar.updated_at)
+        for event in await work.events.days_of(calendar.id)
+    ]
+    if moved:
+        for event in moved:
+            await work.events.save(event)
+        await work.changes.note_events(moved, Operation.UPDATED, principal.name)
+        await enqueue(services, work, {calendar.id: calendar}, moved, take=False)
+
+
+async def delete_calendar(services: Services, principal: Principal, calendar_id: UUID | None) -> UUID:
+    """Delete a calendar that is empty; one with events can be archived instead."""
+    require(principal, Scope.MANAGE_CALENDARS)
+    async with services.storage.writing(principal.app_id) as work:
+        calendar = await _held(work, calendar_id)
+        count = await work.events.count_in(calendar.id)
+        if count:
+            message = f"The calendar still holds events ({count}, with those whose deletion its provider has not heard"
+            message += " of yet): delete them, or archive it with updateCalendar."
+            raise Refused(InUse(path=("id",), message=message, count=count))
+        await work.calendars.remove(calendar.id)
+        now = services.clock()
+        await work.changes.note("calendar", calendar.id, Operation.DELETED, origin=principal.name, at=now)
+    return calendar.id
+
+
+async def list_calendars(
+    services: Services,
+    principal: Principal,
+    *,
+    limit: int,
+    after: UUID | None,
+    resource_id: UUID | None,
+    archived: bool,
+) -> Sequence[Calendar]:
+    """Return a page of calendars, oldest first."""
+    require(principal, Scope.READ)
+    async with services.storage.reading(principal.app_id) as work:
+        return await work.calendars.page(limit=limit, after=after, resource_id=resource_id, archived=archived)
+
+
+async def _held(work: UnitOfWork, calendar_id: UUID | None) -> Calendar:
+    if calendar_id is None:
+        raise Refused(NotFound(path=("id",), message="There is no such calendar."))
+    return await work.calendars.get(calendar_id)
+
+
+def _description(problems: list[Problem], text: str | None) -> str | None:
+    if text is None:
+        return None
+    return checked(problems, "description", read_text(text, at_most=MAX_CALENDAR_DESCRIPTION), None)
+
+
+def _zone(problems: list[Problem], tzid: str | Malformed) -> str:
+    if isinstance(tzid, Malformed):
+        message = f"Expected {ZONE}."
+        problems.append(InvalidInput(path=("tzid",), message=message, expected=ZONE, code="UNKNOWN_TIME_ZONE"))
+        return "UTC"
+    return tzid

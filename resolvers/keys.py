@@ -1,0 +1,48 @@
+"""Idempotency: the same request with the same key is done once (RFC 9110 section 9.2.2 on why that matters)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from kalends.domain.access import Principal
+from kalends.domain.errors import InvalidInput, Malformed, Refused
+from kalends.domain.values import read_text
+from storage.idempotency import Claim
+
+MAX_KEY = 255
+
+
+def claim_of(principal: Principal, key: str | None, operation: str, request: object) -> Claim | None:
+    """Return the use of a key, None without one; raise `Refused` for text that cannot be one.
+
+    The request is what was understood, not what was written: two spellings of one instant are one request.
+    """
+    if key is None:
+        return None
+    checked = read_text(key, at_least=1, at_most=MAX_KEY)
+    if isinstance(checked, Malformed):
+        message = f"Expected {checked.expected}."
+        raise Refused(InvalidInput(path=("idempotency_key",), message=message, expected=checked.expected))
+    canonical = orjson.dumps(_plain(request), option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+    return Claim(principal.name, key, operation, hashlib.sha256(canonical).digest())
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in types that orjson writes in one way."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
