@@ -46,6 +46,9 @@ class Faults:
     reply_lost: float = 0.0  # chance that it happens and the answer is lost
 
 
+MAX_SECONDS = 60
+
+
 class SandboxProvider:
     """The sandbox. `sleep` and `chance` are injected by tests."""
 

@@ -50,6 +50,12 @@ async def authenticate(services: Services, text: str) -> Principal | None:
     return Principal(key.app_id, key.id, key.scopes)
 
 
+async def note_use(services: Services, principal: Principal) -> None:
+    """Note that a key was used just now."""
+    async with services.storage.writing(principal.app_id) as work:
+        await work.keys.touch(principal.key_id, services.clock())
+
+
 async def create_app(services: Services, name: str) -> App:
     """Create a tenant: the operator's act, not a caller's."""
     checked_name = read_text(name, at_least=1, at_most=MAX_NAME)

@@ -17,6 +17,7 @@ from kalends.domain.events import (
     Event,
     EventChanges,
     EventDraft,
+    EventPage,
     EventStatus,
     Partstat,
     becomes_busy,
@@ -30,7 +31,6 @@ from resolvers.services import Services
 from resolvers.sync import Enqueued, after_commit, enqueue
 from storage.calendars import BookedCalendar
 from storage.changes import Operation
-from storage.events import EventPage
 from storage.unit_of_work import UnitOfWork
 
 
@@ -128,10 +128,19 @@ async def _judged(
 
 def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: UUID, now: datetime) -> Event:
     place = booked.get(new.calendar_id) if new.calendar_id else None
+    problems: list[Problem] = []
     if place is None:
-        raise Refused(NotFound(path=("calendar_id",), message="There is no such calendar."))
-    place.calendar.require_writable("calendar_id")
-    when, content = new.draft.judged(calendar_tzid=place.calendar.tzid, owner=place.owner)
+        problems.append(NotFound(path=("calendar_id",), message="There is no such calendar."))
+    elif (closed := place.calendar.closed("calendar_id")) is not None:
+        problems.append(closed)
+    try:
+        when, content = new.draft.judged(
+            calendar_tzid=place.calendar.tzid if place else "UTC", owner=place.owner if place else None
+        )
+    except Refused as refused:
+        problems.extend(refused.problems)
+    if problems or place is None:
+        raise Refused(*problems)
     return Event(
         id=event_id,
         calendar_id=place.calendar.id,
@@ -285,7 +294,8 @@ async def _held(work: UnitOfWork, event_id: UUID | None, expected_version: int |
     if place is None:
         raise missing
     event = await work.events.get(event_id, lock=True)
-    place.calendar.require_writable("id")
+    if (closed := place.calendar.closed("id")) is not None:
+        raise Refused(closed)
     if expected_version is not None and expected_version != event.version:
         message = f"The event is at version {event.version}, not {expected_version}: read it again."
         raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=event.version))

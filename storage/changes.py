@@ -55,6 +55,4 @@ class ChangeRepository(Repository):
 
     async def _write(self, rows: list[dict[str, object]]) -> None:
         transaction = literal(0) if self.database.is_sqlite else text("pg_current_xact_id()::text::bigint")
-        statement = insert(CHANGES).values(app_id=self.app_id, transaction=transaction)
-        for row in rows:
-            await self.run(statement.values(row))
+        await self.run(insert(CHANGES).values(app_id=self.app_id, transaction=transaction), rows)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +21,7 @@ from sqlalchemy import (
 )
 
 from kalends.domain.errors import NotFound, Refused
-from kalends.domain.events import Attendee, ConflictPolicy, Event, EventContent, EventStatus, Partstat
+from kalends.domain.events import Attendee, ConflictPolicy, Event, EventContent, EventPage, EventStatus, Partstat
 from kalends.domain.time import TimeSpan, When
 from storage.models import LONG_EVENT, CalendarRow, EventRow, a_day_before
 from storage.repository import Repository, table_of
@@ -41,17 +39,6 @@ def _blocking(events: FromClause) -> ColumnElement[bool]:
         events.c.status != EventStatus.CANCELLED,
         events.c.partstat != Partstat.DECLINED,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Which events to list: those that overlap `span`, in order of start and id, after `after`."""
-
-    span: TimeSpan
-    calendar_ids: Sequence[UUID] | None
-    limit: int
-    after: tuple[datetime, UUID] | None = None
-    include_cancelled: bool = False
 
 
 class EventRepository(Repository):

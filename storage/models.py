@@ -15,7 +15,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from kalends.domain.time import EPOCH
+
 MICROSECOND = timedelta(microseconds=1)
 LONG_EVENT = timedelta(days=1)
 

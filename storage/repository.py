@@ -32,7 +32,9 @@ class Repository:
         return (table.c.app_id == self.app_id,)
 
     async def run(self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> int:
-        """Execute a statement, once or for many rows, and return how many rows it touched."""
+        """Execute a statement, once or for many rows (for none: not at all), and return how many rows it touched."""
+        if rows is not None and not rows:
+            return 0
         result = await self.connection.execute(statement, rows)
         return int(getattr(result, "rowcount", 0))
 

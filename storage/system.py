@@ -95,6 +95,7 @@ class SystemUnit:
             row = {"app_id": app_id, "event_id": event_id, "calendar_id": calendar_id, "position": uuid7()}
             values = row | {"attempts": 0, "due_at": self._database.now()}
             await self._run(new.values(values).on_conflict_do_nothing())
+        now = self._database.now()
         waiting = exists().where(
             INTENTS.c.app_id == LANES.c.app_id,
             INTENTS.c.calendar_id == LANES.c.calendar_id,
@@ -102,8 +103,8 @@ class SystemUnit:
         )
         asleep = await self._run(
             update(LANES)
-            .where(LANES.c.due_at.is_(None), LANES.c.leased_until.is_(None), waiting)
-            .values(due_at=self._database.now())
+            .where(LANES.c.due_at.is_(None), LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now), waiting)
+            .values(due_at=now)
         )
         return len(forgotten) + asleep
 

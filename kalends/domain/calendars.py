@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from kalends.domain.errors import NotWritable, Refused
+from kalends.domain.errors import NotWritable
 
 MAX_NAME = 200
 LOCAL, SANDBOX = "local", "sandbox"
@@ -73,12 +73,12 @@ class Calendar:
     updated_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
 
-    def require_writable(self, *path: str) -> None:
-        """Raise `Refused` where the calendar takes no changes to its events."""
+    def closed(self, *path: str) -> NotWritable | None:
+        """Return why the calendar takes no changes to its events, None where it does."""
         if self.archived_at is not None:
             code, message = "CALENDAR_ARCHIVED", "The calendar is archived: unarchive it with updateCalendar first."
         elif self.read_only:
             code, message = "CALENDAR_READ_ONLY", "The calendar is read-only."
         else:
-            return
-        raise Refused(NotWritable(code=code, message=message, path=path, calendar_id=self.id))
+            return None
+        return NotWritable(code=code, message=message, path=path, calendar_id=self.id)

@@ -5,7 +5,7 @@ The words are RFC 5545's; the ones on the GraphQL surface are the schema's busin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from typing import TypedDict, TypeVar
 from uuid import UUID
 
 from kalends.domain.errors import InvalidInput, Malformed, Problem, Refused
-from kalends.domain.time import When, read_when
+from kalends.domain.time import TimeSpan, When, read_when
 from kalends.domain.values import read_text
 
 T = TypeVar("T")
@@ -115,6 +115,17 @@ class Event:
     def deleted(self, at: datetime) -> Event:
         """Return its tombstone."""
         return replace(self, deleted_at=at, version=self.version + 1, updated_at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Which events to list: those that overlap `span`, in order of start and id, after `after`."""
+
+    span: TimeSpan
+    calendar_ids: Sequence[UUID] | None
+    limit: int
+    after: tuple[datetime, UUID] | None = None
+    include_cancelled: bool = False
 
 
 def blocks(content: EventContent) -> bool:

@@ -15,6 +15,7 @@ from kalends.domain.errors import InvalidInput, Malformed, Refused
 from kalends.domain.values import DATE, DATE_TIME, FIRST_YEAR, LAST_YEAR, YEARS
 
 ZONE = "an IANA time zone name, such as Europe/Berlin"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIDNIGHT = time()
 
 
@@ -32,6 +33,13 @@ def zone(name: str) -> ZoneInfo:
 def read_zone(value: object) -> str | Malformed:
     """Read an IANA zone name, spelled exactly as the database spells it."""
     return value if isinstance(value, str) and value in _zone_names() else Malformed(ZONE)
+
+
+def zone_data_version() -> str:
+    """Return the release of the IANA database that Python's `tzdata` package carries, such as 2026b."""
+    import tzdata
+
+    return str(tzdata.IANA_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +190,8 @@ def read_when(
             ends.append(read)
     if len(ends) == 2 and ends[1].astimezone(UTC) <= ends[0].astimezone(UTC):
         hint = " An all-day event's end is the day after its last." if all_day else ""
-        problems.append(_invalid("end", "a time after start", message=f"The end is not after the start.{hint}"))
+        message = f"The end is not after the start.{hint}"
+        problems.append(_invalid("end", "a time after start", message=message, code="END_NOT_AFTER_START"))
     if problems:
         raise Refused(*problems)
     if all_day:

@@ -1,0 +1,241 @@
+"""The server: the parts put together, and the routes to them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from kalends.domain.access import Forbidden, Principal
+from kalends.domain.values import utc_now
+from kalends.server.auth import Doorkeeper
+from kalends.server.execution import Engine
+from kalends.server.faults import Fault
+from kalends.server.graphiql_page import ASSETS_PATH, graphiql_assets, graphiql_page
+from kalends.server.graphql_http import GraphQLEndpoint
+from kalends.server.metrics import REQUESTS, SECONDS
+from kalends.server.settings import Settings
+from kalends.server.welcome import Tab
+from kalends.server.worker import Worker
+from providers.interface import SandboxTable, Surroundings
+from providers.registry import Registry
+from resolvers.services import Services
+from schema.context import Context, Unauthenticated
+from schema.errors import BadArgument
+from schema.schema import schema
+from storage.engine import Database
+from storage.errors import StorageError, Unavailable
+from storage.migrate import migrate, require_current
+from storage.unit_of_work import Storage
+
+log = structlog.get_logger()
+
+GRAPHQL = "/graphql"
+DRAIN_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What GraphiQL shows first: in a demo with the demo's key."""
+
+    tabs: tuple[Tab, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    workspace: str = ""
+
+
+def connect(settings: Settings) -> Database:
+    """Return the database that the settings name; no connection is made yet."""
+    return Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.database_pool,
+        pool_seconds=settings.database_wait,
+        prepared=settings.database_prepared,
+    )
+
+
+def build_services(database: Database, settings: Settings) -> Services:
+    """Return what the use cases need."""
+    storage = Storage(database)
+
+    def sandbox_memory(app_id: UUID) -> AbstractAsyncContextManager[SandboxTable]:
+        @asynccontextmanager
+        async def open_table() -> AsyncIterator[SandboxTable]:
+            async with storage.writing(app_id) as work:
+                yield work.sandbox
+
+        return open_table()
+
+    providers = Registry.installed(Surroundings(sandbox_memory=sandbox_memory))
+    return Services(storage, providers, patience=settings.patience())
+
+
+def build_worker(services: Services, settings: Settings) -> Worker:
+    """Return a worker with the settings' manners."""
+    return Worker(
+        services,
+        lanes=settings.worker_lanes,
+        poll_seconds=settings.worker_poll_seconds,
+        sweep_seconds=settings.worker_sweep_seconds,
+    )
+
+
+def classify(error: BaseException) -> Fault | None:
+    """Say what an exception means to the caller; None is a defect, and is masked."""
+    match error:
+        case Unauthenticated():
+            return Fault(str(error), "UNAUTHENTICATED")
+        case Forbidden():
+            return Fault(str(error), "FORBIDDEN", {"scope": error.scope})
+        case BadArgument():
+            return Fault(str(error), "BAD_USER_INPUT", {"argument": error.name, "expected": error.expected})
+        case Unavailable():
+            return Fault("The database cannot answer now: try again in a moment.", "UNAVAILABLE", {"retryAfter": 1})
+    return None
+
+
+def create_app(settings: Settings, *, welcome: Welcome | None = None, database: Database | None = None) -> Starlette:
+    """Return the server as an ASGI application. `database` is another one than the settings', for tests."""
+    database = database or connect(settings)
+    services = build_services(database, settings)
+    worker = build_worker(services, settings) if settings.worker else None
+    if worker is not None:
+        services = replace(services, wake_worker=worker.wake)
+    engine = Engine(
+        schema,
+        limits=settings.limits(),
+        introspection=settings.development,
+        suggestions=settings.development,
+        classify=classify,
+    )
+
+    def context_for(_request: Request, principal: Principal | None) -> Context:
+        return Context(services, principal)
+
+    door = GraphQLEndpoint(
+        engine,
+        authenticate=Doorkeeper(
+            services, settings.anonymous_key.get_secret_value() if settings.anonymous_key else None
+        ),
+        context_for=context_for,
+        allow_get=settings.graphql_get,
+        receive_seconds=settings.receive_seconds,
+    )
+
+    async def ready(_request: Request) -> Response:
+        try:
+            await require_current(database)
+        except StorageError as error:
+            return JSONResponse({"ready": False, "reason": str(error)}, 503)
+        return JSONResponse({"ready": True})
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if database.is_sqlite:
+            await migrate(database, at=utc_now())
+        task = asyncio.create_task(worker.run()) if worker is not None else None
+        yield
+        await engine.drain()
+        if worker is not None and task is not None:
+            worker.stop()
+            try:
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await task
+            except TimeoutError:
+                log.warning("worker.left_lanes")  # their leases end by themselves
+        await database.close()
+
+    routes = [
+        Route("/healthz", _healthy),
+        Route("/readyz", ready),
+        Route("/metrics", _metrics),
+    ]
+    endpoint = _Measured(door, GRAPHQL)
+    if settings.development:
+        shown = _Explored(endpoint, welcome or Welcome(), allow_get=settings.graphql_get)
+        mounts = [Mount(ASSETS_PATH, graphiql_assets()), Route(GRAPHQL, shown), Route("/", _to_graphiql)]
+    else:
+        mounts = [Route(GRAPHQL, endpoint)]
+    middleware = [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            max_age=600,
+        )
+    ]
+    return Starlette(
+        routes=[*routes, *mounts], lifespan=lifespan, middleware=middleware if settings.cors_origins else []
+    )
+
+
+async def _healthy(_request: Request) -> Response:
+    """Say that the process runs and its event loop turns."""
+    return JSONResponse({"healthy": True})
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _to_graphiql(_request: Request) -> Response:
+    return RedirectResponse(GRAPHQL)
+
+
+class _Measured:
+    """Counts and times the requests to one path."""
+
+    def __init__(self, app: GraphQLEndpoint[Principal], path: str) -> None:
+        self._app = app
+        self._path = path
+        self._seconds = SECONDS.labels(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                REQUESTS.labels(self._path, str(message["status"])).inc()
+                self._seconds.observe(time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, counting)
+
+
+class _Explored:
+    """Shows GraphiQL to browsers, and is the API to everybody else."""
+
+    def __init__(self, api: _Measured, welcome: Welcome, *, allow_get: bool) -> None:
+        self._api = api
+        self._welcome = welcome
+        self._allow_get = allow_get
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        asks_for_page = "text/html" in request.headers.get("accept", "") and not (
+            self._allow_get and "query" in request.query_params
+        )
+        if request.method not in ("GET", "HEAD") or not asks_for_page:
+            await self._api(scope, receive, send)
+            return
+        page = graphiql_page(
+            GRAPHQL,
+            headers=self._welcome.headers,
+            tabs=self._welcome.tabs,
+            workspace=self._welcome.workspace,
+            url=str(request.url),
+        )
+        await page(scope, receive, send)

@@ -1,0 +1,433 @@
+"""The command line: `kalends`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import kalends
+from kalends.domain.access import Scope
+from kalends.domain.errors import KalendsError
+
+if TYPE_CHECKING:
+    from kalends.server.demo import Demo
+    from kalends.server.settings import Settings
+    from resolvers.services import Services
+    from storage.engine import Database
+
+OURS = ("schema", "resolvers", "providers", "storage")
+DEMO_DATABASE = Path("var/demo.sqlite3")
+
+cli = typer.Typer(
+    name="kalends",
+    help="A calendar-event server with a GraphQL API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app_cli = typer.Typer(name="app", help="Apps: the tenants of a server.", no_args_is_help=True)
+key_cli = typer.Typer(name="key", help="API keys.", no_args_is_help=True)
+cli.add_typer(app_cli)
+cli.add_typer(key_cli)
+screen = Console()
+errors = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is said in one line, with what to do."""
+    from pydantic import ValidationError
+
+    _refuse_foreign_packages()
+    try:
+        cli()
+    except KalendsError as error:
+        _fail(str(error))
+    except ValidationError as error:
+        for each in error.errors():
+            name = ".".join(str(part) for part in each["loc"]) or "settings"
+            errors.print(f"[red]kalends:[/] KALENDS_{name.upper()}: {each['msg']}", highlight=False)
+        _fail("the settings cannot be used; docs/settings.md lists them")
+    except ValueError as error:
+        _fail(str(error))
+
+
+def _refuse_foreign_packages() -> None:
+    """Stop where another distribution owns the name of one of our packages."""
+    home = Path(kalends.__file__).parents[1]
+    for name in OURS:
+        found = getattr(import_module(name), "__file__", None)
+        if found is None or Path(found).parents[1] != home:
+            _fail(f"the package {name} belongs to another distribution: give Kalends an environment of its own")
+
+
+def _fail(reason: str) -> NoReturn:
+    errors.print(f"[red]kalends:[/] {reason}", highlight=False, markup=True)
+    raise SystemExit(1)
+
+
+def _settings(**changes: Any) -> Settings:
+    from kalends.server.logs import configure_logs
+    from kalends.server.settings import Settings
+
+    settings = Settings(**changes)
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    return settings
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, *, ready: bool = True) -> AsyncIterator[tuple[Database, Services]]:
+    """Open the database, bring an embedded one up to date, and close it in the end."""
+    from kalends.domain.values import utc_now
+    from kalends.server.app import build_services, connect
+    from storage.migrate import migrate, require_current
+
+    database = connect(settings)
+    try:
+        if ready and database.is_sqlite:
+            await migrate(database, at=utc_now())
+        elif ready:
+            await require_current(database)
+        yield database, build_services(database, settings)
+    finally:
+        await database.close()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+@cli.command()
+def serve(
+    demo: Annotated[bool, typer.Option("--demo", help="Try it: an embedded database with data and a key.")] = False,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; 0 for any.")] = None,
+) -> None:
+    """Run the server."""
+    from pydantic import SecretStr
+
+    changes: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    if demo:
+        changes |= {"mode": "development", "database_url": SecretStr(f"sqlite:///{DEMO_DATABASE}")}
+    settings = _settings(**changes)
+    if demo and not _is_loopback(settings.host):
+        _fail("the demo shows its key to everybody who opens the page: it listens on loopback only")
+    with contextlib.suppress(KeyboardInterrupt):
+        _serve(settings, demo=demo)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _serve(settings: Settings, *, demo: bool) -> None:
+    import uvicorn
+
+    from kalends.server.app import Welcome, create_app
+    from kalends.server.demo import prepare_demo
+    from kalends.server.welcome import welcome_tabs
+
+    shown: Demo | None = None
+    welcome = Welcome()
+
+    async def prepare() -> Demo:
+        async with _opened(settings) as (_database, services):
+            return await prepare_demo(services, DEMO_DATABASE.with_suffix(".key"))
+
+    if demo:
+        shown = asyncio.run(prepare())
+        welcome = Welcome(
+            tabs=welcome_tabs(str(shown.calendar_id), shown.free_hour),
+            headers={"Authorization": f"Bearer {shown.token}"},
+            workspace=str(shown.calendar_id),
+        )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[Any] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                port = self.servers[0].sockets[0].getsockname()[1]
+                _announce(settings, port, shown)
+
+    Server(
+        uvicorn.Config(
+            create_app(settings, welcome=welcome),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=settings.max_connections,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=15,
+        )
+    ).run()
+
+
+def _announce(settings: Settings, port: int, demo: Demo | None) -> None:
+    """Say where the server is. On a terminal for people, otherwise in plain lines."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}/graphql"
+    if demo is None:
+        screen.print(f"Kalends {kalends.__version__} on {url}", highlight=False, markup=False, soft_wrap=True)
+        return
+    query = (
+        "mutation($input: CreateEventInput!) { createEvent(input: $input) "
+        "{ event { id what start end sync { status } } errors { ... on UserError { message path } } } }"
+    )
+    event = {
+        "calendarId": str(demo.calendar_id),
+        "start": demo.free_hour.isoformat(),
+        "end": (demo.free_hour + timedelta(hours=1)).isoformat(),
+        "what": "Design review",
+        "where": "Room 2",
+        "syncProvider": True,
+    }
+    lines = [
+        f"Kalends {kalends.__version__}: the demo",
+        "",
+        f"  GraphiQL   {url}",
+        f"  Key        {demo.token}",
+        f"  Calendar   {demo.calendar_id}",
+        "",
+        "Block an hour from another terminal:",
+        "",
+        f"curl {url} -H 'Content-Type: application/json' \\",
+        f"  -H 'Authorization: Bearer {demo.token}' \\",
+        f"  -d '{json.dumps({'query': query, 'variables': {'input': event}})}'",
+        "",
+        "Ctrl-C stops it.",
+    ]
+    for line in lines:
+        screen.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@cli.command()
+def worker() -> None:
+    """Run the sync worker alone, beside any number of servers and other workers."""
+    settings = _settings()
+
+    async def run() -> None:
+        from kalends.server.app import build_worker
+
+        async with _opened(settings) as (_database, services):
+            working = build_worker(services, settings)
+            loop = asyncio.get_running_loop()
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(name, working.stop)
+            screen.print(f"Kalends {kalends.__version__}: syncing", highlight=False)
+            await working.run()
+
+    _run(run())
+
+
+@cli.command()
+def migrate(as_json: Json = False) -> None:
+    """Bring the database to this version's schema. Several at once are safe."""
+    settings = _settings()
+
+    async def run() -> None:
+        from kalends.domain.values import utc_now
+        from storage.engine import Database
+        from storage.migrate import migrate as migrate_database
+
+        url = settings.migration_url or settings.database_url
+        database = Database(url.get_secret_value(), prepared=settings.database_prepared)
+        try:
+            done = await migrate_database(database, at=utc_now())
+        finally:
+            await database.close()
+        if as_json:
+            _print_json({"before": done.before, "after": done.after, "copy": str(done.copy) if done.copy else None})
+        elif done.changed:
+            kept = f"; the old file is kept as {done.copy}" if done.copy else ""
+            screen.print(f"Migrated from {done.before or 'nothing'} to {done.after}{kept}.", highlight=False)
+        else:
+            screen.print(f"The schema is at {done.after} already.", highlight=False)
+
+    _run(run())
+
+
+@cli.command()
+def schema(
+    check: Annotated[Path | None, typer.Option(help="Compare with this file; exit 1 where they differ.")] = None,
+) -> None:
+    """Print the GraphQL schema."""
+    from schema.schema import schema as graphql
+
+    text = graphql.as_str() + "\n"
+    if check is None:
+        sys.stdout.write(text)
+    elif not check.is_file() or check.read_text() != text:
+        _fail(f"{check} is not the schema: run kalends schema > {check}")
+
+
+@app_cli.command("create")
+def create_app_(name: Annotated[str, typer.Argument(help="What people call it.")], as_json: Json = False) -> None:
+    """Create an app, and its first key, which may do everything."""
+    settings = _settings()
+
+    async def run() -> None:
+        from resolvers.access import create_app, create_key, operator
+
+        async with _opened(settings) as (_database, services):
+            made = await create_app(services, name)
+            key = await create_key(services, operator(made.id), name="First key", scopes=list(Scope))
+        if as_json:
+            _print_json({"app": str(made.id), "key": str(key.key.id), "token": key.token})
+            return
+        screen.print(f"App   {made.id}\nToken {key.token}\n", highlight=False, soft_wrap=True)
+        screen.print("The token is shown once: keep it where secrets are kept.")
+
+    _run(run())
+
+
+@app_cli.command("list")
+def list_apps(as_json: Json = False) -> None:
+    """List the apps."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with _opened(settings) as (_database, services), services.storage.system() as system:
+            apps = await system.apps()
+        rows = [{"id": str(each.id), "name": each.name, "createdAt": each.created_at.isoformat()} for each in apps]
+        _print_rows("Apps", rows, as_json=as_json)
+
+    _run(run())
+
+
+AppId = Annotated[UUID, typer.Option("--app", help="The app's id.")]
+
+
+@key_cli.command("create")
+def create_key_(
+    app: AppId,
+    name: Annotated[str, typer.Option(help="What people call it.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be repeated.")],
+    expires: Annotated[datetime | None, typer.Option(help="When it stops working, in local time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key."""
+    settings = _settings()
+
+    async def run() -> None:
+        from resolvers.access import create_key, operator
+
+        until = expires.astimezone() if expires else None
+        async with _opened(settings) as (_database, services):
+            made = await create_key(services, operator(app), name=name, scopes=scope, expires_at=until)
+        if as_json:
+            _print_json({"key": str(made.key.id), "token": made.token})
+            return
+        screen.print(f"Key   {made.key.id}\nToken {made.token}\n", highlight=False, soft_wrap=True)
+        screen.print("The token is shown once: keep it where secrets are kept.")
+
+    _run(run())
+
+
+@key_cli.command("list")
+def list_keys_(app: AppId, as_json: Json = False) -> None:
+    """List an app's keys."""
+    settings = _settings()
+
+    async def run() -> None:
+        from resolvers.access import list_keys, operator
+
+        async with _opened(settings) as (_database, services):
+            keys = await list_keys(services, operator(app))
+        rows = [
+            {
+                "id": str(key.id),
+                "name": key.name,
+                "scopes": " ".join(sorted(key.scopes)),
+                "expiresAt": _moment(key.expires_at),
+                "revokedAt": _moment(key.revoked_at),
+                "lastUsedAt": _moment(key.last_used_at),
+            }
+            for key in keys
+        ]
+        _print_rows("Keys", rows, as_json=as_json)
+
+    _run(run())
+
+
+@key_cli.command("revoke")
+def revoke_key_(key: Annotated[UUID, typer.Argument(help="The key's id.")], app: AppId, as_json: Json = False) -> None:
+    """Revoke a key, at once and for good."""
+    settings = _settings()
+
+    async def run() -> None:
+        from resolvers.access import operator, revoke_key
+
+        async with _opened(settings) as (_database, services):
+            revoked = await revoke_key(services, operator(app), key)
+        if as_json:
+            _print_json({"key": str(revoked.id), "revokedAt": _moment(revoked.revoked_at)})
+        else:
+            screen.print(f"{revoked.name} is revoked.", highlight=False)
+
+    _run(run())
+
+
+@cli.command()
+def doctor(as_json: Json = False) -> None:
+    """Look whether everything is in place, and say what to do where it is not."""
+    settings = _settings()
+    failed = False
+
+    async def run() -> None:
+        nonlocal failed
+        from kalends.server.doctor import examine
+
+        async with _opened(settings, ready=False) as (database, _services):
+            findings = [finding async for finding in examine(settings, database)]
+        failed = any(finding.state == "failed" for finding in findings)
+        if as_json:
+            _print_json([finding.as_json() for finding in findings])
+            return
+        table = Table("", "what", "how it is", "what to do", box=None)
+        marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+        for each in findings:
+            table.add_row(marks[each.state], each.subject, each.detail, each.advice)
+        screen.print(table)
+
+    _run(run())
+    if failed:
+        raise SystemExit(1)
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat(timespec="seconds")
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _print_rows(title: str, rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(*(rows[0] if rows else ["none"]), title=title)
+    for row in rows:
+        table.add_row(*(value or "" for value in row.values()))
+    screen.print(table)

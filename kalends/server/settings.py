@@ -1,0 +1,137 @@
+"""Configuration: `KALENDS_*` variables, or a TOML file with the same names in lower case and without the prefix.
+
+A variable wins over the file, which is `kalends.toml` in the working directory or the one that KALENDS_CONFIG names.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from kalends.server.limits import Limits
+from resolvers.services import SyncPatience
+
+_LIMITS, _PATIENCE = Limits(), SyncPatience()
+
+
+class Settings(BaseSettings):
+    """Every setting, with what it means; `docs/settings.md` is made from here."""
+
+    model_config = SettingsConfigDict(env_prefix="KALENDS_", extra="forbid")
+
+    mode: Literal["production", "development"] = Field(
+        "production",
+        description="In `development` there are GraphiQL, introspection and field suggestions; in `production` none.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///var/kalends.sqlite3"),
+        description="Where the data is: `sqlite:///path` or `postgresql://user:password@host/database`.",
+    )
+    migration_url: SecretStr | None = Field(
+        None,
+        description="The database as its owner, for `kalends migrate` on PostgreSQL; `database_url` by default.",
+    )
+    database_pool: int = Field(10, ge=1, le=1000, description="Connections per process at most.")
+    database_wait: float = Field(5.0, gt=0, description="Seconds to wait for one of them before answering 503.")
+    database_prepared: bool = Field(
+        True, description="Use prepared statements; off behind pgbouncer in transaction mode."
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    graphql_get: bool = Field(False, description="Answer queries sent by GET, too.")
+    receive_seconds: float = Field(20.0, gt=0, description="Seconds in which a request's body must arrive.")
+    max_connections: int = Field(2000, ge=1, description="Connections at once; more are answered 503.")
+    cors_origins: list[str] = Field(
+        [], description="Web origins whose pages may call the API, such as `https://app.example.org`; none by default."
+    )
+    anonymous_key: SecretStr | None = Field(
+        None,
+        description="The key with which requests without one act: only where nobody but a trusted gateway can connect.",
+    )
+    limit_depth: int = Field(_LIMITS.depth, ge=1, description="How deep an operation's fields may be nested.")
+    limit_aliases: int = Field(_LIMITS.aliases, ge=0, description="How many aliases a document may have.")
+    limit_directives: int = Field(_LIMITS.directives, ge=0, description="How many directives a document may have.")
+    limit_tokens: int = Field(_LIMITS.tokens, ge=1, description="How many lexical tokens a document may have.")
+    limit_fields: int = Field(_LIMITS.fields, ge=1, description="How many fields, with fragments written out.")
+    limit_cost: int = Field(_LIMITS.cost, ge=1, description="How many fields, each times the lists that it is in.")
+    limit_body_bytes: int = Field(_LIMITS.body_bytes, ge=1024, description="How large a request's body may be.")
+    limit_operation_seconds: float = Field(_LIMITS.operation_seconds, gt=0, description="How long one may run.")
+    worker: bool = Field(True, description="Run the sync worker inside `kalends serve`; off where it runs alone.")
+    worker_lanes: int = Field(16, ge=1, description="Calendars that one worker syncs at the same time.")
+    worker_poll_seconds: float = Field(1.0, gt=0, description="Seconds between looks for work, where nothing wakes it.")
+    worker_sweep_seconds: float = Field(30.0, gt=0, description="Seconds between sweeps for work that was forgotten.")
+    sync_call_seconds: float = Field(_PATIENCE.call, gt=0, description="Seconds that one call to a provider may take.")
+    sync_at_once_seconds: float = Field(
+        _PATIENCE.at_once, gt=0, description="Seconds that a mutation with `syncProvider: true` may wait for it."
+    )
+    sync_lease_seconds: float = Field(
+        30.0, gt=0, description="Seconds for which a worker holds a calendar: more than a call may take."
+    )
+    sync_attempts: int = Field(
+        _PATIENCE.max_attempts, ge=1, description="Failed attempts after which an event waits for a person."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="How it is logged; `auto` is `console` on a terminal and `json` elsewhere."
+    )
+
+    @field_validator("database_url", "migration_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("expected sqlite:///path or postgresql://user:password@host/database")
+        return value
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_call(self) -> Self:
+        if self.sync_lease_seconds <= self.sync_call_seconds:
+            raise ValueError("sync_lease_seconds must be more than sync_call_seconds")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there are no .env files,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  and no secret folders
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the file below the variables."""
+        path = Path(os.environ.get("KALENDS_CONFIG", "kalends.toml"))
+        if "KALENDS_CONFIG" in os.environ and not path.is_file():
+            raise ValueError(f"KALENDS_CONFIG names {path}, which is not a file")
+        file = TomlConfigSettingsSource(settings_cls, toml_file=path)
+        return (init_settings, env_settings, file)
+
+    @property
+    def development(self) -> bool:
+        """Whether people are meant to explore."""
+        return self.mode == "development"
+
+    def limits(self) -> Limits:
+        """Return the limits of one request."""
+        return Limits(
+            depth=self.limit_depth,
+            aliases=self.limit_aliases,
+            directives=self.limit_directives,
+            tokens=self.limit_tokens,
+            fields=self.limit_fields,
+            cost=self.limit_cost,
+            body_bytes=self.limit_body_bytes,
+            operation_seconds=self.limit_operation_seconds,
+        )
+
+    def patience(self) -> SyncPatience:
+        """Return how long sync waits."""
+        return SyncPatience(
+            call=self.sync_call_seconds,
+            at_once=self.sync_at_once_seconds,
+            lease=timedelta(seconds=self.sync_lease_seconds),
+            max_attempts=self.sync_attempts,
+        )

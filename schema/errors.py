@@ -1,0 +1,141 @@
+"""Refusals as data, and the few errors that are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from kalends.domain import errors as problems
+from schema.enums import ErrorCode
+
+if TYPE_CHECKING:
+    from schema.events import Event
+
+# The domain's words on the left, the API's on the right; what is not here differs only in its spelling.
+WORDS = {
+    "summary": "what",
+    "location": "where",
+    "attendees": "participants",
+    "partstat": "myRsvp",
+    "send_invitations": "invite",
+    "tzid": "timeZone",
+}
+
+
+@strawberry.interface(description="Something that is wrong with a request. Nothing was written.")
+class UserError:
+    """What every refusal tells."""
+
+    message: str = strawberry.field(description="What is wrong, for people; it may change.")
+    code: ErrorCode = strawberry.field(description="What is wrong, for programs; it does not change.")
+    path: list[str] = strawberry.field(
+        description="Where it is wrong: the way through the mutation's arguments, list positions from 0."
+    )
+
+
+@strawberry.type(description="A value that cannot be read, or breaks a rule.")
+class InvalidInputError(UserError):
+    """See the description."""
+
+    expected: str = strawberry.field(description="What would have been accepted.")
+
+
+@strawberry.type(description="There is no such thing in this app.")
+class NotFoundError(UserError):
+    """See the description."""
+
+
+@strawberry.type(description="The calendar's time is taken, and the policy is REJECT.")
+class TimeConflictError(UserError):
+    """See the description."""
+
+    conflicts: list[Annotated[Event, strawberry.lazy("schema.events")]] = strawberry.field(
+        description="The events in the way, earliest first, at most 50."
+    )
+
+
+@strawberry.type(description="`expectedVersion` is not the stored version: somebody else changed it first.")
+class StaleVersionError(UserError):
+    """See the description."""
+
+    current_version: int = strawberry.field(description="The stored version.")
+
+
+@strawberry.type(description="The calendar takes no changes to its events.")
+class CalendarNotWritableError(UserError):
+    """See the description."""
+
+    calendar_id: strawberry.ID = strawberry.field(description="The calendar.")
+
+
+@strawberry.type(description="The idempotency key was used before, for another request.")
+class IdempotencyKeyReusedError(UserError):
+    """See the description."""
+
+
+@strawberry.type(description="It cannot go while it holds other things.")
+class InUseError(UserError):
+    """See the description."""
+
+    count: int = strawberry.field(description="How many things it holds.")
+
+
+class BadArgument(Exception):
+    """A query's argument that cannot be used: a top-level error, because a query has no payload to put it in."""
+
+    def __init__(self, name: str, expected: str) -> None:
+        super().__init__(f"{name}: expected {expected}.")
+        self.name = name
+        self.expected = expected
+
+
+def user_errors(
+    refused: problems.Refused,
+    *,
+    under: tuple[str, ...] = ("input",),
+    arguments: tuple[str, ...] = (),
+    single: bool = False,
+) -> list[Any]:
+    """Return a refusal in the API's types and words.
+
+    Paths go under the mutation's `input`, but for those that begin with one of its own `arguments`. Where the use case
+    numbers its items and the mutation has a `single` one, the number goes.
+    """
+    return [_user_error(problem, _path(problem.path, under, arguments, single)) for problem in refused.problems]
+
+
+def _path(path: problems.Path, under: tuple[str, ...], arguments: tuple[str, ...], single: bool) -> list[str]:
+    words = [WORDS.get(part) or _camel(part) for part in path]
+    if words and words[0] in arguments:
+        return words
+    if words and words[0].isdigit():  # one of several events
+        return [*under, *words[1:]] if single else [*under, "events", *words]
+    return [*under, *words]
+
+
+def _camel(word: str) -> str:
+    first, *rest = word.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _user_error(problem: problems.Problem, path: list[str]) -> UserError:
+    from schema.events import Event
+
+    told: dict[str, Any] = {"message": problem.message, "code": ErrorCode(problem.code), "path": path}
+    match problem:
+        case problems.InvalidInput():
+            return InvalidInputError(**told, expected=problem.expected)
+        case problems.NotFound():
+            return NotFoundError(**told)
+        case problems.TimeConflict():
+            return TimeConflictError(**told, conflicts=[Event.of(event) for event in problem.conflicts])
+        case problems.StaleVersion():
+            return StaleVersionError(**told, current_version=problem.current_version)
+        case problems.NotWritable():
+            return CalendarNotWritableError(**told, calendar_id=strawberry.ID(str(problem.calendar_id)))
+        case problems.KeyReused():
+            return IdempotencyKeyReusedError(**told)
+        case problems.InUse():
+            return InUseError(**told, count=problem.count)
+    raise TypeError(f"no place in the schema for {type(problem).__name__}")

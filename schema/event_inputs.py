@@ -1,0 +1,166 @@
+"""What callers write about events, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import strawberry
+
+from kalends.domain.events import (
+    MAX_ATTENDEES,
+    MAX_BATCH,
+    MAX_DESCRIPTION,
+    MAX_LOCATION,
+    MAX_SUMMARY,
+    EventChanges,
+    EventDraft,
+    EventStatus,
+)
+from kalends.domain.ids import parse_id
+from resolvers.events import NewEvent
+from schema.enums import ConflictPolicy, Partstat, SettableStatus
+from schema.scalars import DateTime, EmailAddress, Metadata, TimeZone, email, instant_or_date, metadata, zone_name
+
+START = "When it starts (DTSTART): a date-time with an offset; with `allDay` its first day, as a plain date."
+END = (
+    "When it ends (DTEND): the first moment that no longer belongs to it; with `allDay` the day after its last, "
+    "as a plain date."
+)
+ZONE = "The zone whose wall time is kept (TZID); the calendar's by default. An all-day event always has its calendar's."
+WHAT = f"What it is (SUMMARY), 1 to {MAX_SUMMARY} characters."
+WHERE = f"Where it is (LOCATION), at most {MAX_LOCATION} characters; may be empty."
+DESCRIPTION = f"More about it (DESCRIPTION), at most {MAX_DESCRIPTION} characters."
+INVITE = "Have the provider mail invitations to the participants."
+PARTICIPANTS = f"Who is asked to take part (ATTENDEE), at most {MAX_ATTENDEES}; duplicates are folded."
+MY_RSVP = "The answer of the calendar's owner, given to their own entry where they are among the participants."
+ALL_DAY = "Take whole days of the calendar's time zone, instead of a time of day."
+TRANSPARENT = "Do not block the calendar's time (TRANSP:TRANSPARENT)."
+STATUS = "Whether it takes place for sure (STATUS)."
+METADATA = "The application's own key-value pairs; replaced as a whole."
+ON_CONFLICT = "What to do where the calendar's time is taken; kept, and obeyed by later changes of the event."
+SYNC_PROVIDER = (
+    "Bring it to the calendar's provider at once, within a few seconds, and answer with what the provider said; "
+    "otherwise the worker does it."
+)
+KEY = "1 to 255 characters. The same key with the same request, within 72 hours, is done once and answered again."
+DRY_RUN = "Check everything, report conflicts and what the provider would get, and write nothing."
+EXPECTED_VERSION = "Refuse unless this is the stored version: guards against overwriting somebody's change."
+
+
+@strawberry.input(description="An event to be created.")
+class EventDraftInput:
+    """See the description."""
+
+    calendar_id: strawberry.ID = strawberry.field(description="The calendar whose time it takes.")
+    start: DateTime = strawberry.field(description=START)
+    end: DateTime = strawberry.field(description=END)
+    what: str = strawberry.field(description=WHAT)
+    where: str = strawberry.field(description=WHERE)
+    description: str | None = strawberry.field(default=None, description=DESCRIPTION)
+    invite: bool = strawberry.field(default=False, description=INVITE)
+    participants: list[EmailAddress] = strawberry.field(default_factory=list, description=PARTICIPANTS)
+    my_rsvp: Partstat = strawberry.field(default=Partstat.ACCEPTED, description=MY_RSVP)
+    all_day: bool = strawberry.field(default=False, description=ALL_DAY)
+    time_zone: TimeZone | None = strawberry.field(default=None, description=ZONE)
+    transparent: bool = strawberry.field(default=False, description=TRANSPARENT)
+    status: SettableStatus = strawberry.field(default=SettableStatus.CONFIRMED, description=STATUS)
+    metadata: Metadata | None = strawberry.field(default=None, description=METADATA)
+    on_conflict: ConflictPolicy = strawberry.field(default=ConflictPolicy.ALLOW, description=ON_CONFLICT)
+
+    def read(self) -> NewEvent:
+        """Return the event in the domain's words."""
+        return NewEvent(
+            parse_id(self.calendar_id),
+            EventDraft(
+                start=instant_or_date(self.start),
+                end=instant_or_date(self.end),
+                summary=self.what,
+                location=self.where,
+                description=self.description,
+                attendees=tuple(email(each) for each in self.participants),
+                partstat=self.my_rsvp,
+                send_invitations=self.invite,
+                all_day=self.all_day,
+                tzid=None if self.time_zone is None else zone_name(self.time_zone),
+                transparent=self.transparent,
+                status=EventStatus(self.status),
+                on_conflict=self.on_conflict,
+                metadata={} if self.metadata is None else metadata(self.metadata),
+            ),
+        )
+
+
+@strawberry.input(description="An event to be created, and how.")
+class CreateEventInput(EventDraftInput):
+    """See the description."""
+
+    sync_provider: bool = strawberry.field(default=False, description=SYNC_PROVIDER)
+    idempotency_key: str | None = strawberry.field(default=None, description=KEY)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
+
+
+@strawberry.input(description="Events to be created, all or none.")
+class CreateEventsInput:
+    """See the description."""
+
+    events: list[EventDraftInput] = strawberry.field(description=f"1 to {MAX_BATCH} events.")
+    sync_provider: bool = strawberry.field(default=False, description=SYNC_PROVIDER)
+    idempotency_key: str | None = strawberry.field(default=None, description=KEY)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
+
+
+@strawberry.input(description="What to change in an event. What is absent stays; null empties what may be empty.")
+class UpdateEventInput:
+    """See the description."""
+
+    start: strawberry.Maybe[DateTime] = strawberry.field(description=START)
+    end: strawberry.Maybe[DateTime] = strawberry.field(description=END)
+    what: strawberry.Maybe[str] = strawberry.field(description=WHAT)
+    where: strawberry.Maybe[str] = strawberry.field(description=WHERE)
+    description: strawberry.Maybe[str | None] = strawberry.field(description=DESCRIPTION)
+    invite: strawberry.Maybe[bool] = strawberry.field(description=INVITE)
+    participants: strawberry.Maybe[list[EmailAddress]] = strawberry.field(description=PARTICIPANTS)
+    my_rsvp: strawberry.Maybe[Partstat] = strawberry.field(description=MY_RSVP)
+    all_day: strawberry.Maybe[bool] = strawberry.field(description=ALL_DAY)
+    time_zone: strawberry.Maybe[TimeZone] = strawberry.field(
+        description="Another zone for the wall time; alone, it keeps the moments and changes what the clocks show."
+    )
+    transparent: strawberry.Maybe[bool] = strawberry.field(description=TRANSPARENT)
+    status: strawberry.Maybe[SettableStatus] = strawberry.field(description=STATUS)
+    metadata: strawberry.Maybe[Metadata] = strawberry.field(description=METADATA)
+    on_conflict: strawberry.Maybe[ConflictPolicy] = strawberry.field(description=ON_CONFLICT)
+    expected_version: int | None = strawberry.field(default=None, description=EXPECTED_VERSION)
+    sync_provider: bool = strawberry.field(default=False, description=SYNC_PROVIDER)
+
+    def read(self) -> EventChanges:
+        """Return the changes in the domain's words."""
+        changes = {
+            name: read(given.value)
+            for field, (name, read) in READERS.items()
+            if (given := getattr(self, field)) is not None
+        }
+        return cast("EventChanges", changes)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "start": ("start", instant_or_date),
+    "end": ("end", instant_or_date),
+    "what": ("summary", _same),
+    "where": ("location", _same),
+    "description": ("description", _same),
+    "invite": ("send_invitations", _same),
+    "participants": ("attendees", lambda given: tuple(email(each) for each in given)),
+    "my_rsvp": ("partstat", _same),
+    "all_day": ("all_day", _same),
+    "time_zone": ("tzid", zone_name),
+    "transparent": ("transparent", _same),
+    "status": ("status", EventStatus),
+    "metadata": ("metadata", metadata),
+    "on_conflict": ("on_conflict", _same),
+}
+"""The fields of an update: their names in the domain, and how they are read."""

@@ -1,0 +1,166 @@
+"""Events on the surface of the API. The only place that translates between its words and RFC 5545's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+from uuid import UUID
+
+import strawberry
+
+from kalends.domain import events as domain
+from kalends.domain.ids import parse_id
+from kalends.domain.time import zone
+from schema.context import Info
+from schema.enums import ConflictPolicy, EventStatus, Partstat, SyncStatus
+from schema.pages import PageInfo
+from schema.scalars import Date, DateTime, EmailAddress, Metadata, TimeZone, moment, optional_moment
+
+if TYPE_CHECKING:
+    from schema.calendars import Calendar
+
+LazyCalendar = Annotated["Calendar", strawberry.lazy("schema.calendars")]
+
+
+@strawberry.type(description="Somebody who is asked to take part in an event.")
+class Participant:
+    """See the description."""
+
+    email: EmailAddress = strawberry.field(description="The address (RFC 5545 section 3.8.4.1, ATTENDEE).")
+    rsvp: Partstat = strawberry.field(description="The answer so far.")
+
+
+@strawberry.type(description="Where an event stands with its calendar's provider.")
+class EventSync:
+    """See the description."""
+
+    status: SyncStatus = strawberry.field(description="The state.")
+    provider: str = strawberry.field(description="The provider's name, such as `local` or `sandbox`.")
+    attempts: int = strawberry.field(description="Failed attempts to bring the present version there.")
+    last_error: str | None = strawberry.field(description="Why the last attempt failed.")
+    next_attempt_at: DateTime | None = strawberry.field(description="When the next attempt is due.")
+    last_synced_at: DateTime | None = strawberry.field(description="When the provider last got a version.")
+    remote_url: str | None = strawberry.field(description="Where a person finds the event at the provider.")
+
+
+@strawberry.federation.type(
+    keys=["id"], description="Something that happens at a time, and blocks it in its calendar (RFC 5545 section 3.6.1)."
+)
+class Event:
+    """See the description."""
+
+    id: strawberry.ID = strawberry.field(description="The event's own id; opaque.")
+    calendar_id: strawberry.ID = strawberry.field(description="The calendar that it is in.")
+    uid: str = strawberry.field(description="Its name in all calendars of the world (RFC 5545 section 3.8.4.7, UID).")
+    version: int = strawberry.field(description="Grows by one with every change, from 1: see `expectedVersion`.")
+    what: str = strawberry.field(description="What it is (SUMMARY).")
+    where: str = strawberry.field(description="Where it is (LOCATION); may be empty.")
+    description: str | None = strawberry.field(description="More about it (DESCRIPTION).")
+    start: DateTime = strawberry.field(description="When it starts (DTSTART), with the offset of its time zone.")
+    end: DateTime = strawberry.field(
+        description="When it ends (DTEND), with the offset of its time zone; this moment no longer belongs to it."
+    )
+    start_date: Date | None = strawberry.field(description="An all-day event's first day; null for others.")
+    end_date: Date | None = strawberry.field(description="The day after an all-day event's last; null for others.")
+    all_day: bool = strawberry.field(description="Whether it takes whole days of its calendar's time zone.")
+    time_zone: TimeZone = strawberry.field(description="The zone of its wall time (TZID).")
+    status: EventStatus = strawberry.field(description="Whether it takes place.")
+    transparent: bool = strawberry.field(description="True where it does not block its calendar's time (TRANSP).")
+    invite: bool = strawberry.field(description="Whether the provider mails invitations to the participants.")
+    participants: list[Participant] = strawberry.field(description="Who is asked to take part.")
+    my_rsvp: Partstat = strawberry.field(description="The answer of the calendar's owner.")
+    on_conflict: ConflictPolicy = strawberry.field(
+        description="What its writes do where the time is taken, unless one says otherwise."
+    )
+    metadata: Metadata = strawberry.field(description="The application's own key-value pairs.")
+    created_at: DateTime = strawberry.field(description="When it was created.")
+    updated_at: DateTime = strawberry.field(description="When it last changed.")
+
+    _id: strawberry.Private[UUID]
+    _calendar_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="The calendar that it is in.")
+    async def calendar(self, info: Info) -> LazyCalendar:
+        """Load the calendar."""
+        from schema.calendars import Calendar
+
+        found = await info.context.loaders.calendars.load(self._calendar_id)
+        if found is None:  # pragma: no cover  a foreign key holds it
+            raise LookupError("an event without a calendar")
+        return Calendar.of(found)
+
+    @strawberry.field(
+        description="What else blocks its time in its calendar, earliest first, at most 50. Empty where it blocks none."
+    )
+    async def conflicts(self, info: Info) -> list[Event]:
+        """Load what is in the way."""
+        return [Event.of(event) for event in await info.context.loaders.conflicts.load(self._id)]
+
+    @strawberry.field(description="Where it stands with its calendar's provider.")
+    async def sync(self, info: Info) -> EventSync:
+        """Load the sync state."""
+        state = await info.context.loaders.sync.load(self._id)
+        return EventSync(
+            status=state.status,
+            provider=state.provider,
+            attempts=state.attempts,
+            last_error=state.last_error,
+            next_attempt_at=optional_moment(state.next_attempt_at),
+            last_synced_at=optional_moment(state.last_synced_at),
+            remote_url=state.remote_url,
+        )
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Event | None:
+        """Return the entity that another subgraph names, None for an unknown or foreign one."""
+        event_id = parse_id(id)
+        found = await info.context.loaders.events.load(event_id) if event_id else None
+        return cls.of(found) if found else None
+
+    @classmethod
+    def of(cls, event: domain.Event) -> Self:
+        """Return an event in the API's words."""
+        when, content, place = event.when, event.content, zone(event.when.tzid)
+        return cls(
+            id=strawberry.ID(str(event.id)),
+            calendar_id=strawberry.ID(str(event.calendar_id)),
+            uid=event.uid,
+            version=event.version,
+            what=content.summary,
+            where=content.location,
+            description=content.description,
+            start=moment(when.span.start.astimezone(place)),
+            end=moment(when.span.end.astimezone(place)),
+            start_date=Date(when.start_date) if when.all_day else None,
+            end_date=Date(when.end_date) if when.all_day else None,
+            all_day=when.all_day,
+            time_zone=TimeZone(when.tzid),
+            status=content.status,
+            transparent=content.transparent,
+            invite=content.send_invitations,
+            participants=[
+                Participant(email=EmailAddress(each.email), rsvp=each.partstat) for each in content.attendees
+            ],
+            my_rsvp=content.partstat,
+            on_conflict=content.on_conflict,
+            metadata=Metadata(content.metadata),
+            created_at=moment(event.created_at),
+            updated_at=moment(event.updated_at),
+            _id=event.id,
+            _calendar_id=event.calendar_id,
+        )
+
+
+@strawberry.type(description="An event in a page.")
+class EventEdge:
+    """See the description."""
+
+    cursor: str = strawberry.field(description="Its place in the list: a page can begin after it.")
+    node: Event = strawberry.field(description="The event.")
+
+
+@strawberry.type(description="A page of events, in order of start and id.")
+class EventConnection:
+    """See the description."""
+
+    edges: list[EventEdge] = strawberry.field(description="The events of this page.")
+    page_info: PageInfo = strawberry.field(description="Where this page lies.")

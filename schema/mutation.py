@@ -1,0 +1,14 @@
+"""The root of all mutations."""
+
+import strawberry
+
+from schema.access import AccessMutation
+from schema.calendars import CalendarMutation
+from schema.event_operations import EventMutation
+from schema.resources import ResourceMutation
+from schema.sandbox import SandboxMutation
+
+
+@strawberry.type(description="What can be done. A refusal is data, in the payload's `errors`.")
+class Mutation(EventMutation, CalendarMutation, ResourceMutation, AccessMutation, SandboxMutation):
+    """Everything that can be done."""

@@ -1,0 +1,13 @@
+"""The root of all queries."""
+
+import strawberry
+
+from schema.access import AccessQuery
+from schema.calendars import CalendarQuery
+from schema.event_operations import EventQuery
+from schema.resources import ResourceQuery
+
+
+@strawberry.type(description="What can be read.")
+class Query(EventQuery, CalendarQuery, ResourceQuery, AccessQuery):
+    """Everything that can be read."""
