@@ -98,9 +98,15 @@ def welcome_tabs(calendar_id: str, start: datetime) -> tuple[Tab, ...]:
         "start": _text(start),
         "end": _text(start + timedelta(hours=1)),
         "timeZone": str(start.tzinfo),
+        "allDay": False,
         "participants": ["ada@example.com", "grace@example.com"],
+        "myRsvp": "ACCEPTED",
         "invite": False,
-        "syncProvider": False,
+        "transparent": False,
+        "status": "CONFIRMED",
+        "onConflict": "WARN",
+        "syncProvider": True,
+        "dryRun": False,
     }
     week = {"calendarId": calendar_id, "from": _text(monday), "to": _text(monday + timedelta(days=7))}
     return (
