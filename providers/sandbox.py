@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from kalends.domain.sync import SandboxCopy
@@ -32,6 +32,8 @@ from providers.interface import (
     Throttled,
     Unreachable,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class SandboxProvider:
         self._memory = surroundings.sandbox_memory
         self._sleep = sleep
         self._chance = chance
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def create(self, calendar: RemoteCalendar, outgoing: Outgoing) -> RemoteEvent:
         """Create a copy under our name for it; a second one is refused, also after a deletion."""
@@ -154,8 +157,7 @@ class SandboxProvider:
         writes: bool = True,
     ) -> SandboxCopy | None:
         """Let the account's faults happen around an action."""
-        async with self._memory(calendar.app_id) as table:
-            faults = Faults(**await table.faults(_account(calendar)))
+        faults = await self._to_its_end(self._faults(calendar))
         if faults.latency:
             await self._sleep(faults.latency)
         if faults.revoked:
@@ -164,19 +166,45 @@ class SandboxProvider:
             raise Throttled("The sandbox is busy (429).", retry_after=timedelta(seconds=faults.retry_after))
         if self._chance() < faults.unavailable:
             raise Unreachable("The sandbox is unavailable (503).")
-        noted: _Noted | None = None
-        async with self._memory(calendar.app_id) as table:
-            try:
-                copy = await action(table)
-            except _Noted as error:
-                noted, copy = error, error.copy
-            if writes and copy is not None:
-                await table.put(copy)
+        copy, noted = await self._to_its_end(self._done(calendar, action, writes=writes))
         if self._chance() < faults.reply_lost:
             raise OutcomeUnknown("The sandbox's answer was lost.")
         if noted is not None:
-            raise noted.error
+            raise noted
         return copy
+
+    async def _faults(self, calendar: RemoteCalendar) -> Faults:
+        async with self._memory(calendar.app_id) as table:
+            return Faults(**await table.faults(_account(calendar)))
+
+    async def _done(
+        self,
+        calendar: RemoteCalendar,
+        action: Callable[[SandboxTable], Awaitable[SandboxCopy | None]],
+        *,
+        writes: bool,
+    ) -> tuple[SandboxCopy | None, AlreadyExists | Stale | None]:
+        async with self._memory(calendar.app_id) as table:
+            noted = None
+            try:
+                copy = await action(table)
+            except _Noted as error:
+                noted, copy = error.error, error.copy
+            if writes and copy is not None:
+                await table.put(copy)
+        return copy, noted
+
+    async def _to_its_end(self, transaction: Coroutine[Any, Any, T]) -> T:
+        """Let a transaction end where the caller gives up: another company's server would go on, too."""
+        task = asyncio.create_task(transaction)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: the caller may be gone
 
 
 class _Noted(Exception):

@@ -14,7 +14,7 @@ from kalends.domain.events import checked
 from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
 from kalends.domain.values import read_text
-from resolvers.keys import claim_of
+from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
 from resolvers.sync import enqueue
 from storage.changes import Operation
@@ -57,7 +57,8 @@ async def create_calendar(
     async with services.storage.writing(principal.app_id) as work:
         earlier = await work.idempotency.claim(claim, [calendar_id], now) if claim else None
         if earlier is not None:
-            return await work.calendars.get(earlier[0])
+            made = await work.calendars.many(earlier)
+            return made[0] if made else refuse_replay("calendar")
         problems: list[Problem] = []
         tzid, resource_id = draft.tzid, draft.resource_id
         if isinstance(resource_id, Malformed):
@@ -142,10 +143,13 @@ async def update_calendar(
 
 
 async def _move_days(services: Services, work: UnitOfWork, principal: Principal, calendar: Calendar) -> None:
-    moved = [
-        event.changed(when=event.when.moved_to(calendar.tzid), content=event.content, at=calendar.updated_at)
-        for event in await work.events.days_of(calendar.id)
-    ]
+    try:
+        moved = [
+            event.changed(when=event.when.moved_to(calendar.tzid), content=event.content, at=calendar.updated_at)
+            for event in await work.events.days_of(calendar.id)
+        ]
+    except Refused as refused:  # a day that the new zone skips
+        raise refused.under("tzid") from None
     if moved:
         for event in moved:
             await work.events.save(event)
@@ -158,7 +162,7 @@ async def delete_calendar(services: Services, principal: Principal, calendar_id:
     require(principal, Scope.MANAGE_CALENDARS)
     async with services.storage.writing(principal.app_id) as work:
         calendar = await _held(work, calendar_id)
-        count = await work.events.count_in(calendar.id)
+        count = await work.events.count_in(calendar.id, tombstones=True)
         if count:
             message = f"The calendar still holds events ({count}, with those whose deletion its provider has not heard"
             message += " of yet): delete them, or archive it with updateCalendar."

@@ -26,7 +26,7 @@ from kalends.domain.events import (
 )
 from kalends.domain.ids import uuid7
 from providers.interface import Identity, Outgoing
-from resolvers.keys import claim_of
+from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
 from resolvers.sync import Enqueued, after_commit, enqueue
 from storage.calendars import BookedCalendar
@@ -183,8 +183,7 @@ def _preview(services: Services, event: Event, place: BookedCalendar) -> Preview
 async def _as_they_are_now(work: UnitOfWork, ids: Sequence[UUID]) -> tuple[Event, ...]:
     found = {event.id: event for event in await work.events.with_tombstones(ids) if event.deleted_at is None}
     if len(found) < len(ids):
-        message = "This key has created an event that was deleted since."
-        raise Refused(NotFound(path=("idempotency_key",), message=message))
+        refuse_replay("event")
     return tuple(found[each] for each in ids)
 
 

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
 from kalends.domain.access import Principal
-from kalends.domain.errors import InvalidInput, Malformed, Refused
+from kalends.domain.errors import InvalidInput, Malformed, NotFound, Refused
 from kalends.domain.values import read_text
 from storage.idempotency import Claim
 
@@ -31,6 +31,12 @@ def claim_of(principal: Principal, key: str | None, operation: str, request: obj
         raise Refused(InvalidInput(path=("idempotency_key",), message=message, expected=checked.expected))
     canonical = orjson.dumps(_plain(request), option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
     return Claim(principal.name, key, operation, hashlib.sha256(canonical).digest())
+
+
+def refuse_replay(kind: str) -> NoReturn:
+    """Refuse to answer a request again whose result is gone."""
+    message = f"The {kind} that this key has created was deleted since."
+    raise Refused(NotFound(path=("idempotency_key",), message=message))
 
 
 def _plain(value: Any) -> Any:

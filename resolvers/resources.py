@@ -13,7 +13,7 @@ from kalends.domain.errors import InUse, Malformed, NotFound, Problem, Refused
 from kalends.domain.events import checked
 from kalends.domain.ids import uuid7
 from kalends.domain.values import read_text
-from resolvers.keys import claim_of
+from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
 from storage.changes import Operation
 from storage.unit_of_work import UnitOfWork
@@ -50,7 +50,8 @@ async def create_resource(
     async with services.storage.writing(principal.app_id) as work:
         earlier = await work.idempotency.claim(claim, [resource_id], now) if claim else None
         if earlier is not None:
-            return await work.resources.get(earlier[0])
+            made = await work.resources.many(earlier)
+            return made[0] if made else refuse_replay("resource")
         blank = Resource(resource_id, "", draft.kind, None, "UTC", now, now)
         changes = ResourceChanges(
             name=draft.name, kind=draft.kind, email=draft.email, tzid=draft.tzid, metadata=draft.metadata

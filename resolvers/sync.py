@@ -8,11 +8,12 @@ lease may still reach the provider, so creates carry an identity and updates an 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum, auto
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -43,6 +44,7 @@ from storage.errors import StorageError
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 STRIKES = 3  # failures in a row before the whole lane pauses
 PUSHES_A_TURN = 50
@@ -112,7 +114,8 @@ async def after_commit(services: Services, app_id: UUID, enqueued: Enqueued, *, 
         loop = asyncio.get_running_loop()
         deadline = loop.time() + services.patience.at_once
         ours = {lane.calendar_id: lane for lane in enqueued.lanes}
-        with suppress(StorageError):  # the event is stored, and a lease that is not given back ends by itself
+        moving: set[UUID] = set()  # the calendars whose provider has taken something
+        try:
             for event in enqueued.events:
                 left = deadline - loop.time()
                 if left <= 0:
@@ -120,12 +123,14 @@ async def after_commit(services: Services, app_id: UUID, enqueued: Enqueued, *, 
                 lane = ours.get(event.calendar_id)
                 if lane is None:
                     await _settled_by_others(services, app_id, event.id, left)
-                else:
-                    await push(services, lane, event.id, at_most=left)
-        for lane in enqueued.lanes:
-            with suppress(StorageError):
-                async with services.storage.writing(app_id) as work:
-                    await work.lanes.release(lane)
+                elif await push(services, lane, event.id, at_most=left) is Pushed.DONE:
+                    moving.add(event.calendar_id)
+        except StorageError as error:  # the event is stored; a lease that is not given back ends by itself
+            log.warning("sync.left_to_worker", reason=str(error))
+        finally:
+            for lane in enqueued.lanes:
+                with suppress(StorageError):
+                    await _give_back(services, lane, 0 if lane.calendar_id in moving else lane.failures)
     services.wake_worker()
 
 
@@ -136,20 +141,25 @@ async def _settled_by_others(services: Services, app_id: UUID, event_id: UUID, s
             while True:
                 async with services.storage.reading(app_id) as work:
                     intent = (await work.intents.many([event_id])).get(event_id)
-                if intent is None or intent.attempts or intent.due_at is None:
+                if intent is None or intent.last_error is not None:
                     return
                 await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def work_lane(services: Services, lane: Lane) -> int:
+async def work_lane(services: Services, lane: Lane, *, go_on: Callable[[], bool] = lambda: True) -> int:
     """Push what is due in a lane, one after the other, give the lane back, and return how many were pushed.
 
-    Progress resets the lane's back-off: with one failure in ten, a lane must not slow down.
+    Progress resets the lane's back-off: with one failure in ten, a lane must not slow down. A lane that comes out of a
+    pause begins with what failed least often, so that some events that always fail do not keep the others waiting.
+    Where `go_on` says no, what is left is left to others.
     """
-    failures, done, pause = lane.failures, 0, None
+    failures, done, again = lane.failures, 0, False
     for _ in range(PUSHES_A_TURN):
+        if not go_on():
+            again = True
+            break
         async with services.storage.reading(lane.app_id) as work:
-            intent = await work.intents.next_due(lane.calendar_id)
+            intent = await work.intents.next_due(lane.calendar_id, untried_first=failures >= STRIKES)
         outcome = Pushed.CLOSED if intent is None else await push(services, lane, intent.event_id)
         if outcome is Pushed.LOST:
             return done
@@ -160,13 +170,20 @@ async def work_lane(services: Services, lane: Lane) -> int:
         else:
             failures += 1
             if failures >= STRIKES:
-                pause = pause_after(failures - STRIKES + 1, services.chance())
                 break
     else:
-        pause = timedelta()  # others are due too: go to the end of the queue
+        again = True  # others are due too: go to the end of the queue
+    await _give_back(services, lane, failures, again=again)
+    return done
+
+
+async def _give_back(services: Services, lane: Lane, failures: int, *, again: bool = False) -> None:
+    """Give a lane back after so many failures in a row; `again` puts it at the end of the queue."""
+    pause = timedelta() if again else None
+    if failures >= STRIKES:
+        pause = pause_after(failures - STRIKES + 1, services.chance())
     async with services.storage.writing(lane.app_id) as work:
         await work.lanes.release(lane, failures=failures if failures >= STRIKES else 0, pause=pause)
-    return done
 
 
 async def push(services: Services, lane: Lane, event_id: UUID, *, at_most: float | None = None) -> Pushed:
@@ -174,27 +191,34 @@ async def push(services: Services, lane: Lane, event_id: UUID, *, at_most: float
     try:
         return await _push(services, lane, event_id, at_most)
     except _LaneLost:
+        log.info("sync.lane_lost", event_id=str(event_id))
         return Pushed.LOST
 
 
 async def _push(services: Services, lane: Lane, event_id: UUID, at_most: float | None) -> Pushed:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async with _as_holder(services, lane) as work:
         errand = await _prepare(services, work, lane, event_id)
     if isinstance(errand, Pushed):
         return errand
     seconds = services.patience.call if at_most is None else min(at_most, services.patience.call)
+    if loop.time() + seconds > began + services.patience.lease.total_seconds():
+        return Pushed.LOST  # the process was stopped: the call would outlive the lease
     try:
-        async with asyncio.timeout(seconds):
-            copy, generation = await _bring(errand)
+        copy, generation = await _bring(
+            errand, loop.time() + seconds, lambda generation: _hold(services, lane, errand, generation)
+        )
+        return await _store(services, lane, errand, copy, generation)
+    except (_LaneLost, StorageError):
+        raise
     except TimeoutError:
         error: ProviderError = OutcomeUnknown("The provider did not answer in time.")
     except ProviderError as known:
         error = known
     except Exception:  # a defect in one provider must not stop the others
-        log.exception("provider.defect", provider=errand.provider.name, event=str(event_id))
+        log.exception("provider.defect", provider=errand.provider.name, event_id=str(event_id))
         error = Unreachable("Kalends could not speak to the provider: its operator finds the reason in the log.")
-    else:
-        return await _store(services, lane, errand, copy, generation)
     return await _note_failure(services, lane, errand, error)
 
 
@@ -231,43 +255,53 @@ async def _prepare(services: Services, work: UnitOfWork, lane: Lane, event_id: U
     )
 
 
-async def _bring(errand: _Errand) -> tuple[RemoteEvent | None, int]:
+async def _bring(
+    errand: _Errand, deadline: float, hold: Callable[[int], Awaitable[None]]
+) -> tuple[RemoteEvent | None, int]:
     """Make the provider's copy what the event is; return the copy (None: deleted) and its generation.
 
     A create may be repeated after a lost answer, and so may everything here: what the provider already has is adopted.
+    `hold` comes before every write that follows from a second look: its etag is as fresh as any, and could not keep a
+    worker past its lease from writing an old version over a newer one.
     """
     provider, place, outgoing, link = errand.provider, errand.place, errand.outgoing, errand.link
     if outgoing.event.deleted_at is not None:
-        await provider.delete(place, outgoing, link.remote_id)
+        await _in_time(deadline, provider.delete(place, outgoing, link.remote_id))
         return None, link.generation
     known = None
     if link.remote_id is not None:
         known = RemoteEvent(link.remote_id, link.remote_etag or "")
     for generation in range(link.generation, link.generation + MAX_GENERATIONS):
+        if generation > link.generation:
+            await hold(generation)
         named = replace(outgoing, identity=replace(outgoing.identity, generation=generation))
-        try:
-            if known is None:
-                return await provider.create(place, named), generation
-            return await _update(provider, place, named, known), generation
-        except AlreadyExists:
-            known = await provider.find(place, named.identity, None)
+        with suppress(Gone):
+            try:
+                if known is None:
+                    return await _in_time(deadline, provider.create(place, named)), generation
+                return await _in_time(deadline, provider.update(place, named, known)), generation
+            except (AlreadyExists, Stale):
+                known = await _in_time(
+                    deadline, provider.find(place, named.identity, known.remote_id if known else None)
+                )
             if known is not None and not known.deleted:
-                return await _update(provider, place, named, known), generation
-        except Gone:
-            pass
+                await hold(generation)
+                return await _in_time(deadline, provider.update(place, named, known)), generation
         known = None  # a deleted name stays taken: go on with the next generation
     raise OutcomeUnknown("The provider's copies of this event could not be told apart.")
 
 
-async def _update(provider: Provider, place: RemoteCalendar, outgoing: Outgoing, known: RemoteEvent) -> RemoteEvent:
-    """Write over the copy; where it has changed meanwhile, look again, once."""
-    try:
-        return await provider.update(place, outgoing, known)
-    except Stale:
-        fresh = await provider.find(place, outgoing.identity, known.remote_id)
-        if fresh is None or fresh.deleted:
-            raise Gone("The provider no longer has this event.") from None
-        return await provider.update(place, outgoing, fresh)
+async def _in_time(deadline: float, call: Awaitable[T]) -> T:
+    """Wait for an answer; raise `TimeoutError` at the deadline. Transactions of ours are not cut off in the middle."""
+    async with asyncio.timeout_at(deadline):
+        return await call
+
+
+async def _hold(services: Services, lane: Lane, errand: _Errand, generation: int) -> None:
+    """Go on with a push as the holder of its lane, noting the generation that is tried."""
+    async with _as_holder(services, lane) as work:
+        if generation > errand.link.generation:
+            await work.links.begin_anew(errand.outgoing.event.id, generation)
 
 
 async def _store(services: Services, lane: Lane, errand: _Errand, copy: RemoteEvent | None, generation: int) -> Pushed:
@@ -284,26 +318,30 @@ async def _store(services: Services, lane: Lane, errand: _Errand, copy: RemoteEv
 
 
 async def _note_failure(services: Services, lane: Lane, errand: _Errand, error: ProviderError) -> Pushed:
-    """Plan the next attempt, or wait for a person."""
-    event_id, account_id = errand.outgoing.event.id, errand.place.account_id
-    log.info("sync.failed", event=str(event_id), provider=errand.provider.name, error=str(error))
+    """Plan the next attempt, or wait for a person.
+
+    An event that has changed since it was sent keeps the intent of its change: it was not this one that failed.
+    """
+    event, account_id = errand.outgoing.event, errand.place.account_id
+    log.info("sync.failed", event_id=str(event.id), provider=errand.provider.name, error=str(error))
+    again_in: timedelta | None = timedelta()
     async with _as_holder(services, lane) as work:
-        intent = (await work.intents.many([event_id])).get(event_id)
+        link = (await work.links.many([event.id], lock=True)).get(event.id)
+        intent = (await work.intents.many([event.id])).get(event.id)
         attempts = 1 + (intent.attempts if intent else 0)
-        if isinstance(error, Throttled):
-            if account_id is not None:
-                await work.accounts.block(account_id, error.retry_after)
-            await work.intents.failed(event_id, str(error), again_in=error.retry_after, counts=False)
-            return Pushed.CLOSED
-        if isinstance(error, ReconnectRequired):
-            if account_id is not None:
-                await work.accounts.set_state(account_id, AccountState.NEEDS_RECONNECT, services.clock())
-            await work.intents.failed(event_id, str(error), again_in=timedelta(), counts=False)
-            return Pushed.CLOSED
-        hopeless = isinstance(error, NeedsPerson) or attempts >= services.patience.max_attempts
-        again_in = None if hopeless else pause_after(attempts, services.chance())
-        await work.intents.failed(event_id, str(error), again_in=again_in)
-    return Pushed.FAILED
+        outcome, counts = Pushed.CLOSED, False
+        if isinstance(error, Throttled) and account_id is not None:
+            await work.accounts.block(account_id, error.retry_after)
+            again_in = error.retry_after
+        elif isinstance(error, ReconnectRequired) and account_id is not None:
+            await work.accounts.set_state(account_id, AccountState.NEEDS_RECONNECT, services.clock())
+        else:
+            outcome, counts = Pushed.FAILED, True
+            hopeless = isinstance(error, NeedsPerson) or attempts >= services.patience.max_attempts
+            again_in = None if hopeless else pause_after(attempts, services.chance())
+        if link is not None and link.local_version <= event.version:
+            await work.intents.failed(event.id, str(error), again_in=again_in, counts=counts)
+    return outcome
 
 
 @asynccontextmanager
@@ -331,13 +369,14 @@ async def retry_sync(services: Services, principal: Principal, event_id: UUID | 
     async with services.storage.writing(principal.app_id) as work:
         if event_id is None:
             raise Refused(NotFound(path=("id",), message="There is no such event."))
-        event = await work.events.get(event_id)
+        event = await work.events.get(event_id, lock=True)
         link = (await work.links.many([event_id])).get(event_id)
         if link is None or link.pushed_version >= event.version:
             return event
         calendar = (await work.calendars.many([event.calendar_id]))[0]
-        if calendar.account_id is not None:
-            await work.accounts.set_state(calendar.account_id, AccountState.ACTIVE, services.clock())
+        for account in await work.accounts.many([calendar.account_id] if calendar.account_id else []):
+            if account.state is not AccountState.ACTIVE:  # an active one may be blocked, and stays so
+                await work.accounts.set_state(account.id, AccountState.ACTIVE, services.clock())
         await work.intents.put([event])
         await work.lanes.wake(calendar.id, calendar.account_id, at_once=True)
     services.wake_worker()

@@ -13,7 +13,14 @@ from kalends.domain.ids import parse_id
 from resolvers import calendars as use_cases
 from resolvers.calendars import CalendarChanges, CalendarDraft
 from schema.context import Info
-from schema.errors import IdempotencyKeyReusedError, InUseError, InvalidInputError, NotFoundError, user_errors
+from schema.errors import (
+    IdempotencyKeyReusedError,
+    InUseError,
+    InvalidInputError,
+    NotFoundError,
+    refuse_nulls,
+    user_errors,
+)
 from schema.event_inputs import KEY
 from schema.pages import AFTER, DEFAULT_PAGE, FIRST, PageInfo, cut, id_cursor, limit, read_id_cursor
 from schema.scalars import (
@@ -140,29 +147,30 @@ class CreateCalendarInput:
 class UpdateCalendarInput:
     """See the description."""
 
-    name: strawberry.Maybe[str] = strawberry.field(description=NAME)
+    name: strawberry.Maybe[str | None] = strawberry.field(description=NAME)
     description: strawberry.Maybe[str | None] = strawberry.field(description=DESCRIPTION)
-    time_zone: strawberry.Maybe[TimeZone] = strawberry.field(
+    time_zone: strawberry.Maybe[TimeZone | None] = strawberry.field(
         description=f"{ZONE} All-day events keep their days, and move with it."
     )
-    read_only: strawberry.Maybe[bool] = strawberry.field(description=READ_ONLY)
-    archived: strawberry.Maybe[bool] = strawberry.field(description="Archive it, or take it out of the archive.")
-    metadata: strawberry.Maybe[Metadata] = strawberry.field(description=METADATA)
+    read_only: strawberry.Maybe[bool | None] = strawberry.field(description=READ_ONLY)
+    archived: strawberry.Maybe[bool | None] = strawberry.field(description="Archive it, or take it out of the archive.")
+    metadata: strawberry.Maybe[Metadata | None] = strawberry.field(description=METADATA)
 
     def read(self) -> CalendarChanges:
         """Return the changes in the domain's words."""
+        refuse_nulls(self, nullable={"description"})
         changes = CalendarChanges()
-        if self.name:
+        if self.name and self.name.value is not None:
             changes["name"] = self.name.value
         if self.description:
             changes["description"] = self.description.value
-        if self.time_zone:
+        if self.time_zone and self.time_zone.value is not None:
             changes["tzid"] = zone_name(self.time_zone.value)
-        if self.read_only:
+        if self.read_only and self.read_only.value is not None:
             changes["read_only"] = self.read_only.value
-        if self.archived:
+        if self.archived and self.archived.value is not None:
             changes["archived"] = self.archived.value
-        if self.metadata:
+        if self.metadata and self.metadata.value is not None:
             changes["metadata"] = metadata(self.metadata.value)
         return changes
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Container
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
 
@@ -88,6 +90,20 @@ class BadArgument(Exception):
         super().__init__(f"{name}: expected {expected}.")
         self.name = name
         self.expected = expected
+
+
+def refuse_nulls(given: object, *, nullable: Container[str] = ()) -> None:
+    """Raise `Refused` with each field of an update that is null and may not be; an absent one is None here."""
+    expected = "a value; a field that is absent stays as it is"
+    nulls = [
+        problems.InvalidInput(path=(field.name,), message=f"Expected {expected}.", expected=expected)
+        for field in fields(cast("Any", given))
+        if field.name not in nullable
+        and isinstance(value := getattr(given, field.name), strawberry.Some)
+        and value.value is None
+    ]
+    if nulls:
+        raise problems.Refused(*nulls)
 
 
 def user_errors(

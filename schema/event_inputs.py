@@ -20,6 +20,7 @@ from kalends.domain.events import (
 from kalends.domain.ids import parse_id
 from resolvers.events import NewEvent
 from schema.enums import ConflictPolicy, Partstat, SettableStatus
+from schema.errors import refuse_nulls
 from schema.scalars import DateTime, EmailAddress, Metadata, TimeZone, email, instant_or_date, metadata, zone_name
 
 START = "When it starts (DTSTART): a date-time with an offset; with `allDay` its first day, as a plain date."
@@ -114,27 +115,28 @@ class CreateEventsInput:
 class UpdateEventInput:
     """See the description."""
 
-    start: strawberry.Maybe[DateTime] = strawberry.field(description=START)
-    end: strawberry.Maybe[DateTime] = strawberry.field(description=END)
-    what: strawberry.Maybe[str] = strawberry.field(description=WHAT)
-    where: strawberry.Maybe[str] = strawberry.field(description=WHERE)
+    start: strawberry.Maybe[DateTime | None] = strawberry.field(description=START)
+    end: strawberry.Maybe[DateTime | None] = strawberry.field(description=END)
+    what: strawberry.Maybe[str | None] = strawberry.field(description=WHAT)
+    where: strawberry.Maybe[str | None] = strawberry.field(description=WHERE)
     description: strawberry.Maybe[str | None] = strawberry.field(description=DESCRIPTION)
-    invite: strawberry.Maybe[bool] = strawberry.field(description=INVITE)
-    participants: strawberry.Maybe[list[EmailAddress]] = strawberry.field(description=PARTICIPANTS)
-    my_rsvp: strawberry.Maybe[Partstat] = strawberry.field(description=MY_RSVP)
-    all_day: strawberry.Maybe[bool] = strawberry.field(description=ALL_DAY)
-    time_zone: strawberry.Maybe[TimeZone] = strawberry.field(
+    invite: strawberry.Maybe[bool | None] = strawberry.field(description=INVITE)
+    participants: strawberry.Maybe[list[EmailAddress] | None] = strawberry.field(description=PARTICIPANTS)
+    my_rsvp: strawberry.Maybe[Partstat | None] = strawberry.field(description=MY_RSVP)
+    all_day: strawberry.Maybe[bool | None] = strawberry.field(description=ALL_DAY)
+    time_zone: strawberry.Maybe[TimeZone | None] = strawberry.field(
         description="Another zone for the wall time; alone, it keeps the moments and changes what the clocks show."
     )
-    transparent: strawberry.Maybe[bool] = strawberry.field(description=TRANSPARENT)
-    status: strawberry.Maybe[SettableStatus] = strawberry.field(description=STATUS)
-    metadata: strawberry.Maybe[Metadata] = strawberry.field(description=METADATA)
-    on_conflict: strawberry.Maybe[ConflictPolicy] = strawberry.field(description=ON_CONFLICT)
+    transparent: strawberry.Maybe[bool | None] = strawberry.field(description=TRANSPARENT)
+    status: strawberry.Maybe[SettableStatus | None] = strawberry.field(description=STATUS)
+    metadata: strawberry.Maybe[Metadata | None] = strawberry.field(description=METADATA)
+    on_conflict: strawberry.Maybe[ConflictPolicy | None] = strawberry.field(description=ON_CONFLICT)
     expected_version: int | None = strawberry.field(default=None, description=EXPECTED_VERSION)
     sync_provider: bool = strawberry.field(default=False, description=SYNC_PROVIDER)
 
     def read(self) -> EventChanges:
         """Return the changes in the domain's words."""
+        refuse_nulls(self, nullable={"description"})
         changes = {
             name: read(given.value)
             for field, (name, read) in READERS.items()

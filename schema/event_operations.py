@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -339,7 +340,8 @@ class EventMutation:
         try:
             event = await retry_sync(info.context.services, info.context.caller, parse_id(event_id))
         except Refused as refused:
-            return RetrySyncPayload(errors=user_errors(refused, under=()))
+            errors = [replace(error, path=["eventId"]) for error in user_errors(refused, under=())]
+            return RetrySyncPayload(errors=errors)
         return RetrySyncPayload(event=Event.of(event))
 
 

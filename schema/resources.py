@@ -15,7 +15,14 @@ from resolvers.resources import ResourceChanges, ResourceDraft
 from schema.calendars import ERRORS, METADATA, NAME, Calendar
 from schema.context import Info
 from schema.enums import ResourceKind
-from schema.errors import IdempotencyKeyReusedError, InUseError, InvalidInputError, NotFoundError, user_errors
+from schema.errors import (
+    IdempotencyKeyReusedError,
+    InUseError,
+    InvalidInputError,
+    NotFoundError,
+    refuse_nulls,
+    user_errors,
+)
 from schema.event_inputs import KEY
 from schema.pages import AFTER, DEFAULT_PAGE, FIRST, PageInfo, cut, id_cursor, limit, read_id_cursor
 from schema.scalars import DateTime, EmailAddress, Metadata, TimeZone, email, metadata, moment, zone_name
@@ -110,24 +117,27 @@ class CreateResourceInput:
 class UpdateResourceInput:
     """See the description."""
 
-    name: strawberry.Maybe[str] = strawberry.field(description=NAME)
-    kind: strawberry.Maybe[ResourceKind] = strawberry.field(description=KIND)
+    name: strawberry.Maybe[str | None] = strawberry.field(description=NAME)
+    kind: strawberry.Maybe[ResourceKind | None] = strawberry.field(description=KIND)
     email: strawberry.Maybe[EmailAddress | None] = strawberry.field(description=EMAIL)
-    time_zone: strawberry.Maybe[TimeZone] = strawberry.field(description=f"{ZONE} Calendars that exist keep theirs.")
-    metadata: strawberry.Maybe[Metadata] = strawberry.field(description=METADATA)
+    time_zone: strawberry.Maybe[TimeZone | None] = strawberry.field(
+        description=f"{ZONE} Calendars that exist keep theirs."
+    )
+    metadata: strawberry.Maybe[Metadata | None] = strawberry.field(description=METADATA)
 
     def read(self) -> ResourceChanges:
         """Return the changes in the domain's words."""
+        refuse_nulls(self, nullable={"email"})
         changes = ResourceChanges()
-        if self.name:
+        if self.name and self.name.value is not None:
             changes["name"] = self.name.value
-        if self.kind:
+        if self.kind and self.kind.value is not None:
             changes["kind"] = self.kind.value
         if self.email:
             changes["email"] = None if self.email.value is None else email(self.email.value)
-        if self.time_zone:
+        if self.time_zone and self.time_zone.value is not None:
             changes["tzid"] = zone_name(self.time_zone.value)
-        if self.metadata:
+        if self.metadata and self.metadata.value is not None:
             changes["metadata"] = metadata(self.metadata.value)
         return changes
 

@@ -6,6 +6,8 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 import strawberry
+from graphql import GraphQLSchema, print_type
+from graphql.utilities.print_schema import print_directive
 from strawberry.federation.schema import FederationAny
 from strawberry.schema.config import StrawberryConfig
 
@@ -21,9 +23,42 @@ from schema.scalars import SCALARS
 ENTITIES: dict[str, Any] = {"Event": Event, "Calendar": Calendar, "Resource": Resource}
 MAX_REPRESENTATIONS = 500
 
+# What Federation adds to the schema, as its specification describes it.
+FEDERATION_TYPES = {
+    "_Any": "A representation of an entity: its `__typename` and the fields of its key.",
+    "_Entity": "What another subgraph can refer to.",
+    "_Service": "This subgraph, as a gateway sees it.",
+    "federation__FieldSet": "A selection of fields, without the outer braces.",
+    "link__Import": "A name of a linked specification, or that name and the one that it has here.",
+    "link__Purpose": "What a linked specification is needed for.",
+}
+FEDERATION_DIRECTIVES = {
+    "key": (
+        "The fields by which a gateway finds an entity (Apollo Federation).",
+        {"fields": "The fields.", "resolvable": "Whether this subgraph can find it, or only refers to it."},
+    ),
+    "link": (
+        "A specification whose names this schema uses (https://specs.apollo.dev/link/v1.0).",
+        {
+            "url": "The specification, with its version.",
+            "as": "The prefix of its names here; its own by default.",
+            "for": "What it is needed for.",
+            "import": "Its names that stand here without a prefix.",
+        },
+    ),
+}
+LINK_PURPOSES = {"SECURITY": "To refuse what must not be seen.", "EXECUTION": "To answer rightly."}
+
 
 class Schema(strawberry.federation.Schema):
     """A federated schema whose `_entities` never fails as a whole for one representation."""
+
+    def as_str(self) -> str:
+        """Return the schema as a file that is complete in itself: Strawberry leaves out what a gateway knows anyway."""
+        text, graphql = super().as_str(), self._schema
+        directives = [print_directive(each) for each in graphql.directives if each.name in FEDERATION_DIRECTIVES]
+        types = [print_type(graphql.type_map[name]) for name in FEDERATION_TYPES if "__" in name]
+        return "\n\n".join([text, *directives, *types])
 
     def entities_resolver(self, info: Info, representations: list[FederationAny]) -> list[FederationAny]:
         """Resolve entities by id, all of a kind in one question; what is unknown, foreign or no entity is null.
@@ -50,3 +85,28 @@ schema = Schema(
     federation_version="2.9",  # a composer in wide use refuses later links
     config=StrawberryConfig(scalar_map=dict(SCALARS)),
 )
+
+
+def _describe(graphql: GraphQLSchema) -> None:
+    """Describe Federation's names, and give one the name that the specification has for it."""
+    types: dict[str, Any] = graphql.type_map
+    selection = types.pop("_FieldSet")
+    selection.name = "federation__FieldSet"
+    types[selection.name] = selection
+    for name, description in FEDERATION_TYPES.items():
+        types[name].description = description
+    for value, description in LINK_PURPOSES.items():
+        types["link__Purpose"].values[value].description = description
+    types["_Service"].fields["sdl"].description = "The schema, with Federation's directives."
+    fields = types["Query"].fields
+    fields["_service"].description = "What a gateway composes its schema from (Apollo Federation)."
+    fields["_entities"].description = "Entities that other subgraphs refer to, in their order; null for an unknown one."
+    fields["_entities"].args["representations"].description = f"The references, at most {MAX_REPRESENTATIONS}."
+    for directive in graphql.directives:
+        if directive.name in FEDERATION_DIRECTIVES:
+            directive.description, arguments = FEDERATION_DIRECTIVES[directive.name]
+            for name, description in arguments.items():
+                directive.args[name].description = description
+
+
+_describe(schema._schema)  # noqa: SLF001  Strawberry has no public name for it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from storage.models import MICROSECOND, now_plus
 
 BUSY_SECONDS = 10
 LOCK_MILLISECONDS = 5_000
+SWITCHES = 10
 
 # WAL lets readers go on beside the writer; FULL makes an acknowledged commit survive a power cut.
 SQLITE_PRAGMAS = {
+    "busy_timeout": BUSY_SECONDS * 1000,
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
-    "busy_timeout": BUSY_SECONDS * 1000,
     "cache_size": -32_000,  # KiB
     "temp_store": "MEMORY",
 }
@@ -85,7 +87,10 @@ def _sqlite(url: URL, *, size: int, seconds: float, begin: str, pragmas: dict[st
         connection.isolation_level = None  # the driver must not begin transactions of its own
         cursor = connection.cursor()
         for name, value in (SQLITE_PRAGMAS | pragmas).items():
-            cursor.execute(f"PRAGMA {name} = {value}")
+            if name == "journal_mode":
+                _switch(cursor, str(value))
+            else:
+                cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -93,6 +98,23 @@ def _sqlite(url: URL, *, size: int, seconds: float, begin: str, pragmas: dict[st
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _switch(cursor: Any, journal_mode: str) -> None:
+    """Set the journal's mode, which a file then keeps.
+
+    Where another process does it to the same new file, SQLite fails without asking its busy handler: a transaction
+    that writes does ask it, and so waits for the other.
+    """
+    for attempt in range(1, SWITCHES + 1):
+        try:
+            cursor.execute(f"PRAGMA journal_mode = {journal_mode}")
+            return
+        except sqlite3.OperationalError as error:
+            if attempt == SWITCHES or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("ROLLBACK")
 
 
 def _postgresql(url: URL, size: int, seconds: float, *, prepared: bool) -> AsyncEngine:

@@ -117,11 +117,11 @@ class EventRepository(Repository):
         )
         return [_event(row) for row in await self.rows(query.with_for_update())]
 
-    async def count_in(self, calendar_id: UUID) -> int:
-        """Return how many events a calendar holds, cancelled ones too, deleted ones not."""
-        query = select(func.count()).where(
-            *self.mine(EVENTS), EVENTS.c.calendar_id == calendar_id, EVENTS.c.deleted_at.is_(None)
-        )
+    async def count_in(self, calendar_id: UUID, *, tombstones: bool = False) -> int:
+        """Return how many events a calendar holds, cancelled ones too, deleted ones only with `tombstones`."""
+        query = select(func.count()).where(*self.mine(EVENTS), EVENTS.c.calendar_id == calendar_id)
+        if not tombstones:
+            query = query.where(EVENTS.c.deleted_at.is_(None))
         return int((await self.rows(query))[0][0])
 
     async def forget(self, event_id: UUID) -> None:

@@ -1,6 +1,7 @@
 """Links, intents and lanes in SQL: what must still reach a provider, and who is at it.
 
-Locks are taken in one order everywhere (event, link, intent, lane), so that writers and workers cannot deadlock.
+Locks are taken in one order everywhere (event, link, account, intent, lane), so that writers and workers cannot
+deadlock.
 """
 
 from __future__ import annotations
@@ -45,14 +46,21 @@ class LinkRepository(Repository):
         newer = {"local_version": statement.excluded.local_version}
         await self.run(statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=newer), rows)
 
-    async def many(self, event_ids: Sequence[UUID]) -> dict[UUID, Link]:
-        """Return the links of those events that have one."""
+    async def many(self, event_ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Link]:
+        """Return the links of those events that have one; locked, their events cannot be enqueued anew meanwhile."""
         query = select(LINKS).where(*self.mine(LINKS), LINKS.c.event_id.in_(event_ids))
-        return {row.event_id: _link(row) for row in await self.rows(query)}
+        return {row.event_id: _link(row) for row in await self.rows(query.with_for_update() if lock else query)}
 
     async def attempt(self, event_id: UUID, version: int) -> None:
         """Note, before the provider is called, which version it is called with."""
         await self._set(event_id, attempted_version=version)
+
+    async def begin_anew(self, event_id: UUID, generation: int) -> None:
+        """Note, before the provider is called, that the former copy is gone and which one is made in its place.
+
+        Whoever deletes the event after a lost answer must find the new copy, not the former one.
+        """
+        await self._set(event_id, generation=generation, remote_id=None, remote_etag=None, remote_url=None)
 
     async def pushed(self, event_id: UUID, version: int, at: datetime) -> None:
         """Note that the provider has this version."""
@@ -84,13 +92,14 @@ class IntentRepository(Repository):
         query = select(INTENTS).where(*self.mine(INTENTS), INTENTS.c.event_id.in_(event_ids))
         return {row.event_id: _intent(row) for row in await self.rows(query)}
 
-    async def next_due(self, calendar_id: UUID) -> Intent | None:
-        """Return the calendar's intent that has been due for the longest time."""
+    async def next_due(self, calendar_id: UUID, *, untried_first: bool = False) -> Intent | None:
+        """Return the calendar's intent that has been due for the longest time, or of those that failed least often."""
+        longest = (INTENTS.c.due_at, INTENTS.c.position)
         row = await self.one(
             select(INTENTS)
             .where(*self.mine(INTENTS), INTENTS.c.calendar_id == calendar_id)
             .where(INTENTS.c.due_at <= self.database.now())
-            .order_by(INTENTS.c.due_at, INTENTS.c.position)
+            .order_by(*((INTENTS.c.attempts, *longest) if untried_first else longest))
             .limit(1)
         )
         return None if row is None else _intent(row)

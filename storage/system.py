@@ -88,6 +88,7 @@ class SystemUnit:
         forgotten = await self._rows(
             select(LINKS.c.app_id, LINKS.c.event_id, LINKS.c.calendar_id)
             .where(LINKS.c.pushed_version < LINKS.c.local_version, ~known)
+            .order_by(LINKS.c.app_id, LINKS.c.event_id)  # two sweepers meet in one order, and cannot deadlock
             .limit(SWEPT_AT_ONCE)
         )
         new = sqlite.insert(INTENTS) if self._database.is_sqlite else postgresql.insert(INTENTS)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -413,6 +414,28 @@ def doctor(as_json: Json = False) -> None:
     _run(run())
     if failed:
         raise SystemExit(1)
+
+
+@cli.command("settings")
+def show_settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/settings.md instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the settings in force; secrets are hidden."""
+    from kalends.server import settings_table
+
+    if markdown:
+        sys.stdout.write(settings_table.markdown())
+        return
+    rows = settings_table.rows(_settings())
+    for name in settings_table.unknown_variables(os.environ):
+        errors.print(f"[yellow]kalends:[/] {name} is no setting: it has no effect", highlight=False)
+    if as_json:
+        _print_json([row.as_json() for row in rows])
+        return
+    for row in rows:
+        mark = "" if row.value == row.default else f"  (default: {row.default or 'none'})"
+        screen.print(f"{row.variable} = {row.value}{mark}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _moment(value: datetime | None) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -21,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Worker:
-    """One worker. `wake` makes it look at once; `stop` lets it finish what it is at."""
+    """One worker. `wake` makes it look at once; `stop` lets it finish the calls that it is at."""
 
     def __init__(
         self, services: Services, *, lanes: int = 16, poll_seconds: float = 1.0, sweep_seconds: float = 30.0
@@ -44,24 +46,22 @@ class Worker:
         self._awake.set()
 
     async def run(self) -> None:
-        """Work until `stop`. A database that is away is waited for."""
-        swept = 0.0
-        while not self._stopping:
-            self._awake.clear()
-            try:
-                if time.monotonic() - swept >= self._sweep_every:
-                    await self.sweep()
-                    swept = time.monotonic()
-                await self.take()
-            except StorageError as error:
-                log.warning("worker.waiting", reason=str(error))
-            try:
-                async with asyncio.timeout(self._poll):
-                    await self._awake.wait()
-            except TimeoutError:
-                continue
-        if self._busy:
-            await asyncio.wait(self._busy)
+        """Work until `stop`. A database that is away, or not migrated yet, is waited for."""
+        next_sweep = time.monotonic()
+        try:
+            while not self._stopping:
+                self._awake.clear()
+                if time.monotonic() >= next_sweep:
+                    next_sweep = time.monotonic() + self._sweep_every
+                    await self._attempt(self.sweep)
+                await self._attempt(self.take)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll):
+                        await self._awake.wait()
+            if self._busy:
+                await asyncio.wait(self._busy)
+        finally:
+            await self._abandon()
 
     async def take(self) -> int:
         """Lease as many lanes as there is room for, begin to work them, and return how many."""
@@ -94,13 +94,29 @@ class Worker:
         if found:
             log.warning("worker.swept", found=found)
 
+    async def _attempt(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Do one thing; whatever goes wrong with it, the worker goes on."""
+        try:
+            await step()
+        except StorageError as error:
+            log.warning("worker.waiting", reason=str(error))
+        except Exception:
+            log.exception("worker.defect")
+
+    async def _abandon(self) -> None:
+        """Stop in the middle of lanes, which is as good as a crash: their leases end by themselves."""
+        for task in self._busy:
+            task.cancel()
+        if self._busy:
+            await asyncio.wait(self._busy)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)
         self._awake.set()  # there is room again
 
     async def _work(self, lane: Lane) -> None:
         try:
-            PUSHED.inc(await work_lane(self._services, lane))
+            PUSHED.inc(await work_lane(self._services, lane, go_on=lambda: not self._stopping))
         except StorageError as error:
             log.warning("worker.lane_left", calendar=str(lane.calendar_id), reason=str(error))
         except Exception:

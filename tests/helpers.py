@@ -1,0 +1,186 @@
+"""Builders and small tools that tests share. What a test does not say is a sensible default."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event as listen
+from sqlalchemy import text
+
+from kalends.domain.access import App
+from kalends.domain.calendars import LOCAL, Account, AccountState, Calendar, Resource, ResourceKind
+from kalends.domain.errors import Refused
+from kalends.domain.events import Event, EventContent
+from kalends.domain.ids import uuid7
+from kalends.domain.time import TimeSpan, When, wall_time, whole_days
+from storage.engine import Database
+from storage.unit_of_work import Storage, UnitOfWork
+
+NOW = datetime(2026, 5, 4, 7, tzinfo=UTC)
+"""The present of every test that does not need the real one: a Monday, 09:00 in Berlin."""
+
+TODAY = NOW.date()
+MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+BERLIN = "Europe/Berlin"
+
+
+class Clock:
+    """A clock that stands still until it is told to advance."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+@contextmanager
+def refusing(*problems: tuple[str, str]) -> Iterator[None]:
+    """Expect a refusal with exactly these problems, each as its dotted path and its code."""
+    with pytest.raises(Refused) as caught:
+        yield
+    assert [(".".join(each.path), each.code) for each in caught.value.problems] == list(problems)
+
+
+def wall(text: str) -> datetime:
+    """Return a naive wall time."""
+    return datetime.fromisoformat(text)
+
+
+def make_span(start: datetime = NOW, duration: timedelta = HOUR) -> TimeSpan:
+    return TimeSpan(start, start + duration)
+
+
+def make_when(start: datetime = NOW, duration: timedelta = HOUR, tzid: str = BERLIN) -> When:
+    """Return a time with a clock's hands; see `make_days` for whole days."""
+    first, last = (wall_time(each, tzid).replace(tzinfo=None) for each in (start, start + duration))
+    return When(first, last, tzid, make_span(start, duration))
+
+
+def make_days(first: date = TODAY, days: int = 1, tzid: str = BERLIN) -> When:
+    return whole_days(first, first + timedelta(days=days), tzid)
+
+
+def make_content(summary: str = "Planning", **others: Any) -> EventContent:
+    return EventContent(summary, **others)
+
+
+def make_event(
+    calendar_id: UUID,
+    start: datetime = NOW,
+    duration: timedelta = HOUR,
+    *,
+    when: When | None = None,
+    version: int = 1,
+    sequence: int = 0,
+    deleted_at: datetime | None = None,
+    **content: Any,
+) -> Event:
+    """Return an event; `content` are the fields of `EventContent`."""
+    event_id = uuid7()
+    return Event(
+        id=event_id,
+        calendar_id=calendar_id,
+        uid=f"{event_id}@kalends",
+        when=when or make_when(start, duration),
+        content=make_content(**content),
+        version=version,
+        sequence=sequence,
+        created_at=NOW,
+        updated_at=NOW,
+        deleted_at=deleted_at,
+    )
+
+
+def make_resource(name: str = "Ada", **others: Any) -> Resource:
+    fields: dict[str, Any] = {"kind": ResourceKind.PERSON, "email": "ada@example.org", "tzid": BERLIN} | others
+    return Resource(uuid7(), name, created_at=NOW, updated_at=NOW, **fields)
+
+
+def make_account(resource_id: UUID | None = None, provider: str = "sandbox", **others: Any) -> Account:
+    return Account(uuid7(), resource_id, provider, **{"state": AccountState.ACTIVE} | others)
+
+
+def make_calendar(name: str = "Work", **others: Any) -> Calendar:
+    fields: dict[str, Any] = {
+        "resource_id": None,
+        "description": None,
+        "tzid": BERLIN,
+        "provider": LOCAL,
+        "account_id": None,
+        "remote_id": None,
+        "read_only": False,
+        "archived_at": None,
+    }
+    return Calendar(uuid7(), name=name, created_at=NOW, updated_at=NOW, **fields | others)
+
+
+async def add_app(storage: Storage, name: str = "Ours") -> UUID:
+    """Store an app and return its id."""
+    app = App(uuid7(), name, NOW)
+    async with storage.system(write=True) as system:
+        await system.add_app(app)
+    return app.id
+
+
+async def add_calendar(storage: Storage, app_id: UUID, **fields: Any) -> Calendar:
+    """Store a calendar and return it."""
+    calendar = make_calendar(**fields)
+    async with storage.writing(app_id) as work:
+        await work.calendars.add(calendar)
+    return calendar
+
+
+async def add_events(storage: Storage, app_id: UUID, *events: Event) -> None:
+    """Store events."""
+    async with storage.writing(app_id) as work:
+        await work.events.add(events)
+
+
+class _Abandoned(Exception):
+    """Ends a transaction without its commit."""
+
+
+@asynccontextmanager
+async def abandoned(storage: Storage, app_id: UUID) -> AsyncIterator[UnitOfWork]:
+    """Open a transaction that writes, and roll it back at the end."""
+    with suppress(_Abandoned):
+        async with storage.writing(app_id) as work:
+            yield work
+            raise _Abandoned
+
+
+@contextmanager
+def recorded(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Record the statements that go to the database, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_others: Any) -> None:
+        statements.append((statement, parameters))
+
+    engines = {database.writer.sync_engine, database.reader.sync_engine}
+    for engine in engines:
+        listen.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        for engine in engines:
+            listen.remove(engine, "before_cursor_execute", note)
+
+
+async def until_somebody_waits(database: Database) -> None:
+    """Return when a transaction waits for a lock; on SQLite, where all wait for the one writer, at once."""
+    async with asyncio.timeout(10):
+        while not database.is_sqlite:
+            async with database.reader.connect() as connection:
+                if (await connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar_one():
+                    return

@@ -1,0 +1,295 @@
+"""Two apps in one database: whatever one does, with whatever ids, it neither sees nor touches what is the other's."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, exc, select, text
+
+from kalends.domain.access import ApiKey, Scope, secret_hash
+from kalends.domain.calendars import SANDBOX, Account, AccountState, Calendar, Resource
+from kalends.domain.errors import Refused
+from kalends.domain.events import Event, EventPage
+from kalends.domain.ids import uuid7
+from kalends.domain.sync import Lane, SandboxCopy
+from storage.changes import Operation
+from storage.engine import Database
+from storage.idempotency import Claim
+from storage.models import TENANT_TABLES, Table
+from storage.repository import Repository
+from storage.unit_of_work import TENANT_ROLE, Storage, UnitOfWork
+from tests.helpers import DAY, HOUR, NOW, abandoned, make_account, make_calendar, make_event, make_resource, make_span
+
+pytestmark = pytest.mark.anyio
+
+on_postgresql = pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+TABLES = sorted(Table.metadata.tables)
+OF_THE_SYSTEM = {"app", "api_key", "account", "link", "outbox", "lane", "idempotency"}
+CLAIM = Claim("key:1", "k-1", "createEvent", b"\x00" * 32)
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """One row of everything, all of one app."""
+
+    app_id: UUID
+    resource: Resource
+    account: Account
+    calendar: Calendar
+    event: Event
+    key: ApiKey
+    lane: Lane
+    copy: SandboxCopy
+
+
+async def furnish(storage: Storage, app_id: UUID) -> Belongings:
+    """Store a row of every kind."""
+    resource = make_resource()
+    account = make_account(resource.id)
+    calendar = make_calendar(resource_id=resource.id, provider=SANDBOX, account_id=account.id)
+    event = make_event(calendar.id)
+    key = ApiKey(uuid7(), app_id, "ci", secret_hash("s"), frozenset(Scope), NOW)
+    copy = SandboxCopy(account.id, "primary", "r-1", 1, False, {})
+    async with storage.writing(app_id) as work:
+        await work.keys.add(key)
+        await work.resources.add(resource)
+        await work.accounts.add(account, NOW)
+        await work.calendars.add(calendar)
+        await work.events.add([event])
+        await work.links.track([event])
+        await work.intents.put([event])
+        await work.changes.note_events([event], Operation.CREATED, "key:1")
+        await work.idempotency.claim(CLAIM, [event.id], NOW)
+        await work.sandbox.set_faults(account.id, {"latency": 1})
+        await work.sandbox.put(copy)
+        await work.lanes.wake(calendar.id, account.id)
+        lane = await work.lanes.take(calendar.id, HOUR)
+        assert lane is not None
+    return Belongings(app_id, resource, account, calendar, event, key, lane, copy)
+
+
+@pytest.fixture
+async def ours(storage: Storage, app_id: UUID) -> Belongings:
+    return await furnish(storage, app_id)
+
+
+@pytest.fixture
+async def theirs(storage: Storage, other_app_id: UUID) -> Belongings:
+    return await furnish(storage, other_app_id)
+
+
+async def everything_of(database: Database, app_id: UUID) -> dict[str, list[str]]:
+    """Return all rows of an app, read around every guard."""
+    async with database.writer.connect() as connection:
+        return {
+            table.name: sorted(
+                str(tuple(row))
+                for row in await connection.execute(
+                    select(table).where((table.c.app_id if "app_id" in table.c else table.c.id) == app_id)
+                )
+            )
+            for table in Table.metadata.sorted_tables
+        }
+
+
+# With the ids of another app
+
+Call = Callable[[UnitOfWork, Belongings], Awaitable[Any]]
+
+CALLS: dict[str, Call] = {
+    "accounts.add": lambda work, b: work.accounts.add(make_account(b.resource.id), NOW),
+    "accounts.block": lambda work, b: work.accounts.block(b.account.id, HOUR),
+    "accounts.find": lambda work, b: work.accounts.find(resource_id=b.resource.id, provider=SANDBOX),
+    "accounts.many": lambda work, b: work.accounts.many([b.account.id]),
+    "accounts.remove_of": lambda work, b: work.accounts.remove_of(b.resource.id),
+    "accounts.set_state": lambda work, b: work.accounts.set_state(b.account.id, AccountState.REVOKED, NOW),
+    "calendars.add": lambda work, b: work.calendars.add(make_calendar(resource_id=b.resource.id)),
+    "calendars.book": lambda work, b: work.calendars.book([b.calendar.id], alone=True),
+    "calendars.count_of": lambda work, b: work.calendars.count_of(b.resource.id),
+    "calendars.get": lambda work, b: work.calendars.get(b.calendar.id),
+    "calendars.many": lambda work, b: work.calendars.many([b.calendar.id]),
+    "calendars.of_resources": lambda work, b: work.calendars.of_resources([b.resource.id]),
+    "calendars.page": lambda work, _: work.calendars.page(limit=9, after=None, resource_id=None, archived=True),
+    "calendars.remove": lambda work, b: work.calendars.remove(b.calendar.id),
+    "calendars.save": lambda work, b: work.calendars.save(replace(b.calendar, name="Mine")),
+    "changes.note": lambda work, b: work.changes.note("event", b.event.id, Operation.DELETED, origin="x", at=NOW),
+    "changes.note_events": lambda work, b: work.changes.note_events([b.event], Operation.DELETED, "x"),
+    "events.add": lambda work, b: work.events.add([make_event(b.calendar.id)]),
+    "events.conflicts_of": lambda work, b: work.events.conflicts_of([b.event.id]),
+    "events.count_in": lambda work, b: work.events.count_in(b.calendar.id),
+    "events.days_of": lambda work, b: work.events.days_of(b.calendar.id),
+    "events.forget": lambda work, b: work.events.forget(b.event.id),
+    "events.get": lambda work, b: work.events.get(b.event.id, lock=True),
+    "events.in_the_way": lambda work, b: work.events.in_the_way(b.calendar.id, make_span(NOW, DAY)),
+    "events.page": lambda work, _: work.events.page(EventPage(make_span(NOW, DAY), None, 9)),
+    "events.save": lambda work, b: work.events.save(b.event.deleted(NOW)),
+    "events.with_tombstones": lambda work, b: work.events.with_tombstones([b.event.id], lock=True),
+    "idempotency.claim": lambda work, _: work.idempotency.claim(CLAIM, [uuid7()], NOW),
+    "idempotency.replayed": lambda work, _: work.idempotency.replayed(CLAIM),
+    "intents.failed": lambda work, b: work.intents.failed(b.event.id, "x", again_in=None),
+    "intents.many": lambda work, b: work.intents.many([b.event.id]),
+    "intents.next_due": lambda work, b: work.intents.next_due(b.calendar.id),
+    "intents.put": lambda work, b: work.intents.put([b.event]),
+    "intents.settle": lambda work, b: work.intents.settle(b.event.id),
+    "keys.add": lambda work, b: work.keys.add(replace(b.key, id=uuid7())),
+    "keys.all": lambda work, _: work.keys.all(),
+    "keys.app": lambda work, _: _nothing_but_ours(work),
+    "keys.get": lambda work, b: work.keys.get(b.key.id),
+    "keys.revoke": lambda work, b: work.keys.revoke(b.key.id, NOW),
+    "keys.touch": lambda work, b: work.keys.touch(b.key.id, NOW),
+    "lanes.holds": lambda work, b: work.lanes.holds(b.lane),
+    "lanes.keep": lambda work, b: work.lanes.keep(b.lane, DAY),
+    "lanes.release": lambda work, b: work.lanes.release(b.lane),
+    "lanes.take": lambda work, b: work.lanes.take(b.calendar.id, DAY),
+    "lanes.wake": lambda work, b: work.lanes.wake(b.calendar.id, b.account.id, at_once=True),
+    "links.attempt": lambda work, b: work.links.attempt(b.event.id, 9),
+    "links.begin_anew": lambda work, b: work.links.begin_anew(b.event.id, 9),
+    "links.learn": lambda work, b: work.links.learn(b.event.id, "r-9", etag="9", url=None, generation=9),
+    "links.many": lambda work, b: work.links.many([b.event.id]),
+    "links.pushed": lambda work, b: work.links.pushed(b.event.id, 9, NOW),
+    "links.track": lambda work, b: work.links.track([b.event]),
+    "resources.add": lambda work, _: work.resources.add(make_resource()),
+    "resources.get": lambda work, b: work.resources.get(b.resource.id),
+    "resources.many": lambda work, b: work.resources.many([b.resource.id]),
+    "resources.page": lambda work, _: work.resources.page(limit=9, after=None),
+    "resources.remove": lambda work, b: work.resources.remove(b.resource.id),
+    "resources.save": lambda work, b: work.resources.save(replace(b.resource, name="Mine")),
+    "sandbox.faults": lambda work, b: work.sandbox.faults(b.account.id),
+    "sandbox.find": lambda work, b: work.sandbox.find(b.account.id, "r-1", lock=True),
+    "sandbox.put": lambda work, b: work.sandbox.put(replace(b.copy, body={"summary": "Mine"})),
+    "sandbox.set_faults": lambda work, b: work.sandbox.set_faults(b.account.id, {}),
+}
+"""Every method of every repository, called with what belongs to another app."""
+
+
+async def _nothing_but_ours(work: UnitOfWork) -> None:
+    assert (await work.keys.app()).id == work.keys.app_id
+
+
+def test_every_method_of_every_repository_is_called() -> None:
+    generic = {name for name, _ in inspect.getmembers(Repository, inspect.isfunction)}
+    parts = {
+        name: inspect.signature(part.func).return_annotation
+        for name, part in vars(UnitOfWork).items()
+        if isinstance(part, cached_property)
+    }
+    assert set(CALLS) == {
+        f"{name}.{method}"
+        for name, kind in parts.items()
+        for method, _ in inspect.getmembers(vars(inspect.getmodule(UnitOfWork))[kind], inspect.iscoroutinefunction)
+        if not method.startswith("_") and method not in generic
+    }
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_the_ids_of_another_app_find_and_change_nothing(
+    database: Database, storage: Storage, app_id: UUID, theirs: Belongings, name: str
+) -> None:
+    before = await everything_of(database, theirs.app_id)
+    found: Any = None
+    try:
+        async with storage.writing(app_id) as work:
+            found = await CALLS[name](work, theirs)
+    except (Refused, exc.IntegrityError):
+        pass
+    assert not found or found == {theirs.event.id: []}
+    assert await everything_of(database, theirs.app_id) == before
+
+
+# Without a WHERE
+
+
+@on_postgresql
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_forgotten_where_shows_an_apps_own_rows_only(
+    storage: Storage, ours: Belongings, theirs: Belongings, table: str
+) -> None:
+    column = "id" if table == "app" else "app_id"
+    for belongings in (ours, theirs):
+        async with storage.reading(belongings.app_id) as work:
+            rows = await work.events.rows(text(f"SELECT {column} FROM {table}"))
+        assert [row[0] for row in rows] == [belongings.app_id]
+
+
+@on_postgresql
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_row_cannot_be_given_to_another_app(
+    storage: Storage, ours: Belongings, theirs: Belongings, table: str
+) -> None:
+    column = "id" if table == "app" else "app_id"
+    with pytest.raises(exc.ProgrammingError, match="row-level security"):
+        async with storage.writing(ours.app_id) as work:
+            await work.events.run(text(f"UPDATE {table} SET {column} = '{theirs.app_id}'"))
+
+
+@on_postgresql
+async def test_a_row_cannot_be_written_for_another_app(storage: Storage, app_id: UUID, other_app_id: UUID) -> None:
+    async with abandoned(storage, app_id) as work:
+        work.resources.app_id = other_app_id
+        with pytest.raises(exc.ProgrammingError, match="row-level security"):
+            await work.resources.add(make_resource())
+
+
+@on_postgresql
+async def test_a_forgotten_where_changes_an_apps_own_rows_only(
+    database: Database, storage: Storage, ours: Belongings, theirs: Belongings
+) -> None:
+    before = await everything_of(database, theirs.app_id)
+    async with storage.writing(ours.app_id) as work:
+        assert await work.events.run(text("UPDATE event SET summary = 'Mine'")) == 1
+        assert await work.events.run(text("DELETE FROM event")) == 1
+    assert await everything_of(database, theirs.app_id) == before
+
+
+@on_postgresql
+@pytest.mark.parametrize("table", TABLES)
+async def test_without_an_app_there_are_no_rows(database: Database, ours: Belongings, table: str) -> None:
+    async with database.writer.connect() as connection:
+        await connection.execute(text(f"SET LOCAL ROLE {TENANT_ROLE}"))
+        assert (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() == 0
+
+
+@on_postgresql
+@pytest.mark.parametrize("table", TABLES)
+async def test_the_system_sees_what_it_hands_out_and_no_calendar(
+    storage: Storage, ours: Belongings, theirs: Belongings, table: str
+) -> None:
+    query = text(f"SELECT count(*) FROM {table}")
+    if table in OF_THE_SYSTEM:
+        async with storage.system() as system:
+            assert (await system._rows(query))[0][0] == 2
+    else:
+        with pytest.raises(exc.ProgrammingError, match="permission denied"):
+            async with storage.system() as system:
+                await system._rows(query)
+
+
+@on_postgresql
+async def test_a_transactions_app_does_not_outlive_it(storage: Storage, database: Database, ours: Belongings) -> None:
+    async with storage.reading(ours.app_id) as work:
+        pid = (await work.events.rows(text("SELECT pg_backend_pid()")))[0][0]
+    async with database.writer.connect() as connection:
+        row = (
+            await connection.execute(text("SELECT pg_backend_pid(), current_user, current_setting('app.tenant')"))
+        ).one()
+    assert tuple(row) == (pid, database.url.username, "")
+
+
+@on_postgresql
+async def test_every_table_has_row_level_security_that_holds_for_its_owner_too(database: Database) -> None:
+    def secured(connection: Connection) -> dict[str, bool]:
+        rows = connection.execute(
+            text(
+                "SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class "
+                "WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+            )
+        )
+        return {name: forced for name, forced in rows if name != "alembic_version"}
+
+    async with database.writer.connect() as connection:
+        assert await connection.run_sync(secured) == dict.fromkeys(TABLES, True)
+    assert set(TENANT_TABLES) == {*TABLES} - {"app"}

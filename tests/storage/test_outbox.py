@@ -1,0 +1,421 @@
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, update
+
+from kalends.domain.calendars import SANDBOX, AccountState, Calendar
+from kalends.domain.events import Event
+from kalends.domain.sync import Lane
+from storage.engine import Database
+from storage.outbox import INTENTS, LANES, MAX_ERROR
+from storage.system import Backlog
+from storage.unit_of_work import Storage
+from tests.helpers import DAY, HOUR, MINUTE, NOW, add_calendar, make_account, make_event, until_somebody_waits
+
+pytestmark = pytest.mark.anyio
+
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """An app's calendar that has a provider elsewhere."""
+
+    storage: Storage
+    app_id: UUID
+    calendar: Calendar
+
+    async def write(self, *events: Event) -> None:
+        """Store events the way every writer does: the events, what is wanted, and last the lane."""
+        async with self.storage.writing(self.app_id) as work:
+            await work.events.add(events)
+            await work.links.track(events)
+            await work.intents.put(events)
+            await work.lanes.wake(self.calendar.id, self.calendar.account_id)
+
+    async def written(self) -> Event:
+        event = make_event(self.calendar.id)
+        await self.write(event)
+        return event
+
+    async def take(self) -> Lane:
+        [lane] = await self.take_any()
+        return lane
+
+    async def take_any(self, at_most: int = 10) -> list[Lane]:
+        async with self.storage.system(write=True) as system:
+            return await system.take_lanes(at_most, LEASE)
+
+    async def pushed(self, event: Event) -> None:
+        """Acknowledge a version the way a worker does after the provider's answer."""
+        async with self.storage.writing(self.app_id) as work:
+            await work.links.pushed(event.id, event.version, NOW)
+            await work.intents.settle(event.id)
+
+    async def release(self, lane: Lane, pause: timedelta | None = None, failures: int = 0) -> None:
+        async with self.storage.writing(self.app_id) as work:
+            await work.lanes.release(lane, pause=pause, failures=failures)
+
+
+async def connect(storage: Storage, app_id: UUID) -> Connected:
+    account = make_account()
+    async with storage.writing(app_id) as work:
+        await work.accounts.add(account, NOW)
+    return Connected(storage, app_id, await add_calendar(storage, app_id, provider=SANDBOX, account_id=account.id))
+
+
+@pytest.fixture
+async def ours(storage: Storage, app_id: UUID) -> Connected:
+    return await connect(storage, app_id)
+
+
+# Leases
+
+
+async def test_a_lane_is_leased_to_one_worker_at_a_time(storage: Storage, app_id: UUID, other_app_id: UUID) -> None:
+    connected = [await connect(storage, each) for each in (app_id, other_app_id) * 5]
+    for each in connected:
+        await each.written()
+    taken = await asyncio.gather(*(connected[0].take_any(3) for _ in range(8)))
+    lanes = [(lane.app_id, lane.calendar_id) for each in taken for lane in each]
+    assert max(map(len, taken)) <= 3
+    assert len(lanes) == len(set(lanes)) == 10
+    assert await connected[0].take_any() == []
+
+
+async def test_the_lanes_that_are_due_for_the_longest_time_come_first(
+    database: Database, storage: Storage, app_id: UUID
+) -> None:
+    old, new = await connect(storage, app_id), await connect(storage, app_id)
+    await old.written()
+    database.skew = MINUTE
+    await new.written()
+    assert [lane.calendar_id for lane in await new.take_any(1)] == [old.calendar.id]
+    assert [lane.calendar_id for lane in await new.take_any(1)] == [new.calendar.id]
+
+
+async def test_a_writer_and_a_worker_never_hold_the_same_lane(ours: Connected) -> None:
+    await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        lane = await work.lanes.take(ours.calendar.id, LEASE)
+        assert lane is not None
+        assert await work.lanes.take(ours.calendar.id, LEASE) is None
+    assert await ours.take_any() == []
+    await ours.release(lane)
+    assert (await ours.take()).fence == lane.fence + 1
+
+
+async def test_a_worker_past_its_lease_is_fenced_off(database: Database, ours: Connected) -> None:
+    await ours.written()
+    late = await ours.take()
+    database.skew = LEASE - timedelta(seconds=5)
+    assert await ours.take_any() == []
+    database.skew = LEASE + timedelta(seconds=5)
+    current = await ours.take()
+    assert current.fence == late.fence + 1
+    async with ours.storage.writing(ours.app_id) as work:
+        assert not await work.lanes.holds(late)
+        assert not await work.lanes.keep(late, LEASE)
+        await work.lanes.release(late)
+        assert await work.lanes.holds(current)
+        assert await work.lanes.keep(current, LEASE)
+    assert await ours.take_any() == []
+
+
+async def test_a_lease_that_is_renewed_is_kept(database: Database, ours: Connected) -> None:
+    await ours.written()
+    lane = await ours.take()
+    for step in range(1, 4):
+        database.skew = step * LEASE * 0.8
+        async with ours.storage.writing(ours.app_id) as work:
+            assert await work.lanes.keep(lane, LEASE)
+        assert await ours.take_any() == []
+
+
+async def test_a_worker_past_its_lease_that_nobody_replaced_may_go_on(database: Database, ours: Connected) -> None:
+    await ours.written()
+    lane = await ours.take()
+    database.skew = DAY
+    async with ours.storage.writing(ours.app_id) as work:
+        assert await work.lanes.keep(lane, LEASE)
+    assert await ours.take_any() == []
+
+
+@pytest.mark.parametrize("state", [AccountState.NEEDS_RECONNECT, AccountState.REVOKED])
+async def test_the_lanes_of_a_parked_account_wait_until_it_is_active(ours: Connected, state: AccountState) -> None:
+    await ours.written()
+    assert ours.calendar.account_id is not None
+    for each, lanes in ((state, 0), (AccountState.ACTIVE, 1)):
+        async with ours.storage.writing(ours.app_id) as work:
+            await work.accounts.set_state(ours.calendar.account_id, each, NOW)
+        assert len(await ours.take_any()) == lanes
+
+
+async def test_the_lanes_of_a_blocked_account_wait_and_those_of_others_do_not(
+    database: Database, storage: Storage, app_id: UUID
+) -> None:
+    blocked, free = await connect(storage, app_id), await connect(storage, app_id)
+    await blocked.written()
+    await free.written()
+    assert blocked.calendar.account_id is not None
+    async with storage.writing(app_id) as work:
+        await work.accounts.block(blocked.calendar.account_id, HOUR)
+    assert [lane.calendar_id for lane in await free.take_any()] == [free.calendar.id]
+    database.skew = 2 * HOUR
+    assert blocked.calendar.id in {lane.calendar_id for lane in await free.take_any()}
+
+
+# Giving back
+
+
+async def test_a_lane_without_intents_sleeps_until_it_is_woken(database: Database, ours: Connected) -> None:
+    event = await ours.written()
+    lane = await ours.take()
+    await ours.pushed(event)
+    await ours.release(lane)
+    database.skew = DAY
+    assert await ours.take_any() == []
+    await ours.written()
+    assert len(await ours.take_any()) == 1
+
+
+async def test_a_lane_is_looked_at_again_when_its_next_intent_is_due(database: Database, ours: Connected) -> None:
+    event = await ours.written()
+    lane = await ours.take()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(event.id, "503", again_in=HOUR)
+        await work.lanes.release(lane)
+    for skew, lanes in ((59 * MINUTE, 0), (61 * MINUTE, 1)):
+        database.skew = skew
+        assert len(await ours.take_any()) == lanes
+
+
+async def test_a_lane_that_backs_off_is_not_woken_before_its_time_unless_a_person_asks(
+    database: Database, ours: Connected
+) -> None:
+    await ours.written()
+    await ours.release(await ours.take(), pause=10 * MINUTE, failures=3)
+    await ours.written()
+    database.skew = 9 * MINUTE
+    assert await ours.take_any() == []
+    database.skew = 11 * MINUTE
+    lane = await ours.take()
+    assert lane.failures == 3
+    await ours.release(lane, pause=HOUR, failures=4)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.lanes.wake(ours.calendar.id, ours.calendar.account_id, at_once=True)
+    assert len(await ours.take_any()) == 1
+
+
+async def test_a_lane_that_is_given_back_without_failures_is_woken_at_once(ours: Connected) -> None:
+    await ours.written()
+    await ours.release(await ours.take(), pause=10 * MINUTE)
+    assert await ours.take_any() == []
+    await ours.written()
+    assert len(await ours.take_any()) == 1
+
+
+async def test_an_intent_is_not_lost_when_its_writer_wakes_the_lane_while_a_worker_gives_it_back(
+    database: Database, ours: Connected
+) -> None:
+    sent, late = await ours.written(), make_event(ours.calendar.id)
+    lane = await ours.take()
+    await ours.pushed(sent)
+    async with ours.storage.writing(ours.app_id) as writer:
+        await writer.events.add([late])
+        await writer.links.track([late])
+        await writer.intents.put([late])
+        await writer.lanes.wake(ours.calendar.id, ours.calendar.account_id)
+        giving_back = asyncio.create_task(ours.release(lane))
+        await until_somebody_waits(database)
+    await giving_back
+    assert len(await ours.take_any()) == 1
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_an_intent_is_not_lost_when_its_writer_wakes_the_lane_after_a_worker_gave_it_back(
+    ours: Connected,
+) -> None:
+    sent, late = await ours.written(), make_event(ours.calendar.id)
+    lane = await ours.take()
+    await ours.pushed(sent)
+    async with ours.storage.writing(ours.app_id) as writer:
+        await writer.events.add([late])
+        await writer.links.track([late])
+        await writer.intents.put([late])
+        await ours.release(lane)  # does not see the intent, and does not wait for it
+        await writer.lanes.wake(ours.calendar.id, ours.calendar.account_id)
+    assert len(await ours.take_any()) == 1
+
+
+# Intents
+
+
+async def test_an_event_that_changes_while_it_is_sent_keeps_its_intent(ours: Connected) -> None:
+    event = await ours.written()
+    changed = event.changed(when=event.when, content=make_event(ours.calendar.id, summary="New").content, at=NOW)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.events.save(changed)
+        await work.links.track([changed])
+    await ours.pushed(event)
+    async with ours.storage.reading(ours.app_id) as work:
+        assert list(await work.intents.many([event.id])) == [event.id]
+    await ours.pushed(changed)
+    async with ours.storage.reading(ours.app_id) as work:
+        assert await work.intents.many([event.id]) == {}
+        link = (await work.links.many([event.id]))[event.id]
+    assert (link.local_version, link.pushed_version, link.last_synced_at) == (2, 2, NOW)
+
+
+async def test_intents_come_in_the_order_of_their_wishes_and_when_they_are_due(
+    database: Database, ours: Connected
+) -> None:
+    first, second = await ours.written(), await ours.written()
+
+    async with ours.storage.writing(ours.app_id) as work:
+
+        async def next_due() -> UUID | None:
+            intent = await work.intents.next_due(ours.calendar.id)
+            return intent.event_id if intent else None
+
+        assert await next_due() == first.id
+        await work.intents.failed(first.id, "503", again_in=MINUTE)
+        assert await next_due() == second.id
+        await work.intents.failed(second.id, "400", again_in=None)
+        assert await next_due() is None
+        database.skew = 2 * MINUTE
+        assert await next_due() == first.id
+
+
+async def test_a_worker_that_is_asked_to_sends_what_failed_least_often_first(ours: Connected) -> None:
+    first, second = await ours.written(), await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(first.id, "503", again_in=-HOUR)
+        for untried_first, expected in ((False, first), (True, second)):
+            intent = await work.intents.next_due(ours.calendar.id, untried_first=untried_first)
+            assert intent is not None
+            assert intent.event_id == expected.id
+
+
+async def test_a_failure_counts_unless_it_says_otherwise_and_a_new_wish_begins_anew(ours: Connected) -> None:
+    event = await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(event.id, "x" * 5000, again_in=HOUR)
+        await work.intents.failed(event.id, "429", again_in=HOUR, counts=False)
+        intent = (await work.intents.many([event.id]))[event.id]
+        assert (intent.attempts, intent.last_error) == (1, "429")
+        await work.intents.failed(event.id, "x" * 5000, again_in=None)
+        intent = (await work.intents.many([event.id]))[event.id]
+        assert (intent.attempts, intent.last_error, intent.due_at) == (2, "x" * MAX_ERROR, None)
+        await work.intents.put([event])
+        intent = (await work.intents.many([event.id]))[event.id]
+        assert (intent.attempts, intent.last_error, intent.calendar_id) == (0, None, ours.calendar.id)
+        assert intent.due_at is not None
+
+
+async def test_what_waits_and_what_waits_for_a_person_is_counted_over_all_apps(
+    ours: Connected, other_app_id: UUID
+) -> None:
+    dead, theirs = await ours.written(), await connect(ours.storage, other_app_id)
+    await ours.written()
+    await theirs.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(dead.id, "400", again_in=None)
+    async with ours.storage.system() as system:
+        assert await system.backlog() == Backlog(waiting=2, dead=1)
+
+
+# Links
+
+
+async def test_a_link_remembers_what_is_tried_and_what_the_provider_calls_it(ours: Connected) -> None:
+    event = await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.links.attempt(event.id, 1)
+        await work.links.learn(event.id, "r-1", etag='"7"', url="https://cal.example/r-1", generation=2)
+        await work.links.pushed(event.id, 1, NOW)
+        await work.links.track([event])  # an upsert keeps what is known
+        link = (await work.links.many([event.id]))[event.id]
+    assert (link.event_id, link.calendar_id, link.local_version) == (event.id, ours.calendar.id, 1)
+    assert (link.attempted_version, link.pushed_version, link.generation) == (1, 1, 2)
+    assert (link.remote_id, link.remote_etag, link.remote_url) == ("r-1", '"7"', "https://cal.example/r-1")
+    assert link.last_synced_at == NOW
+
+
+async def test_a_copy_that_is_gone_is_forgotten_before_another_is_made(ours: Connected) -> None:
+    event = await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.links.learn(event.id, "r-1", etag='"7"', url="https://cal.example/r-1", generation=0)
+        await work.links.begin_anew(event.id, 1)
+        link = (await work.links.many([event.id], lock=True))[event.id]
+    assert (link.generation, link.remote_id, link.remote_etag, link.remote_url) == (1, None, None, None)
+
+
+async def test_a_forgotten_event_takes_its_link_and_its_intent_with_it(ours: Connected) -> None:
+    event = await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.events.save(event.deleted(NOW))
+        await work.events.forget(event.id)
+        assert await work.links.many([event.id]) == {}
+        assert await work.intents.many([event.id]) == {}
+
+
+# The sweeper
+
+
+async def swept(storage: Storage) -> int:
+    async with storage.system(write=True) as system:
+        return await system.sweep()
+
+
+async def test_a_sweep_finds_nothing_where_nothing_is_lost(ours: Connected) -> None:
+    event, dead = await ours.written(), await ours.written()
+    await ours.pushed(event)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(dead.id, "400", again_in=None)
+    await ours.release(await ours.take())
+    assert await swept(ours.storage) == 0
+    assert await ours.take_any() == []
+
+
+async def test_a_sweep_renews_lost_intents_and_wakes_their_lanes(ours: Connected) -> None:
+    lost, synced = await ours.written(), await ours.written()
+    await ours.pushed(synced)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.run(delete(INTENTS))
+    await ours.release(await ours.take())
+    assert await ours.take_any() == []
+    assert await swept(ours.storage) == 2  # the intent and the lane
+    assert await swept(ours.storage) == 0
+    assert len(await ours.take_any()) == 1
+    async with ours.storage.reading(ours.app_id) as work:
+        intent = await work.intents.next_due(ours.calendar.id)
+    assert intent is not None
+    assert intent.event_id == lost.id
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_sweep_wakes_lanes_that_sleep_although_something_waits(
+    database: Database, ours: Connected, stopped: bool
+) -> None:
+    await ours.written()
+    lane = await ours.take()
+    if not stopped:
+        await ours.release(lane)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.lanes.run(update(LANES).values(due_at=None))
+    database.skew = 2 * LEASE
+    assert await ours.take_any() == []
+    assert await swept(ours.storage) == 1
+    assert len(await ours.take_any()) == 1
+
+
+async def test_a_sweep_leaves_lanes_alone_that_somebody_is_at(ours: Connected) -> None:
+    await ours.written()
+    await ours.take()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.lanes.run(update(LANES).values(due_at=None))
+    assert await swept(ours.storage) == 0
