@@ -49,6 +49,12 @@ FEDERATION_DIRECTIVES = {
 }
 LINK_PURPOSES = {"SECURITY": "To refuse what must not be seen.", "EXECUTION": "To answer rightly."}
 
+# For whoever lints the exported file with stock rules; conformance/ ignores it, and names each exception itself.
+LINT_NOTE = (
+    "# eslint-disable @graphql-eslint/strict-id-in-types, @graphql-eslint/naming-convention "
+    "-- pages, payloads, errors and values have no identity; Federation chooses its own names"
+)
+
 
 class Schema(strawberry.federation.Schema):
     """A federated schema whose `_entities` never fails as a whole for one representation."""
@@ -58,7 +64,7 @@ class Schema(strawberry.federation.Schema):
         text, graphql = super().as_str(), self._schema
         directives = [print_directive(each) for each in graphql.directives if each.name in FEDERATION_DIRECTIVES]
         types = [print_type(graphql.type_map[name]) for name in FEDERATION_TYPES if "__" in name]
-        return "\n\n".join([text, *directives, *types])
+        return "\n\n".join([LINT_NOTE, text, *directives, *types])
 
     def entities_resolver(self, info: Info, representations: list[FederationAny]) -> list[FederationAny]:
         """Resolve entities by id, all of a kind in one question; what is unknown, foreign or no entity is null.

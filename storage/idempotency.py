@@ -49,10 +49,12 @@ class IdempotencyRepository(Repository):
             )
             .on_conflict_do_nothing()
         )
-        return None if fresh else await self.replayed(claim)
+        if fresh:
+            return None
+        earlier = await self._replayed(claim)
+        return await self.claim(claim, result, at) if earlier is None else earlier  # it was swept in between
 
-    async def replayed(self, claim: Claim) -> list[UUID] | None:
-        """Return the results of the key's first use, or None where it was never used."""
+    async def _replayed(self, claim: Claim) -> list[UUID] | None:
         row = await self.one(
             select(KEYS_USED).where(
                 *self.mine(KEYS_USED), KEYS_USED.c.principal == claim.principal, KEYS_USED.c.key == claim.key

@@ -22,11 +22,13 @@ from storage.sandbox import SandboxRepository
 from storage.system import SystemUnit
 
 TENANT_ROLE, SYSTEM_ROLE = "kalends_tenant", "kalends_system"
+IDLE_MILLISECONDS = 10_000  # a process that is stopped inside a transaction gives its locks back after this
 
 # Local to the transaction, so that it also holds behind pgbouncer in transaction mode.
 _BECOME = text(
     "SELECT set_config('role', :role, true), set_config('app.tenant', :tenant, true), "
-    f"set_config('lock_timeout', '{LOCK_MILLISECONDS}', true)"
+    f"set_config('lock_timeout', '{LOCK_MILLISECONDS}', true), "
+    f"set_config('idle_in_transaction_session_timeout', '{IDLE_MILLISECONDS}', true)"
 )
 
 

@@ -145,9 +145,9 @@ def becomes_busy(before: Event, after: Event) -> bool:
     if not after.blocks:
         return False
     confirmed = after.content.status is EventStatus.CONFIRMED and before.content.status is not EventStatus.CONFIRMED
-    stricter = after.content.on_conflict is not before.content.on_conflict
+    other_policy = after.content.on_conflict is not before.content.on_conflict
     now, held = after.when.span, before.when.span
-    return not before.blocks or confirmed or stricter or now.start < held.start or now.end > held.end
+    return not before.blocks or confirmed or other_policy or now.start < held.start or now.end > held.end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,7 +129,6 @@ CALLS: dict[str, Call] = {
     "events.save": lambda work, b: work.events.save(b.event.deleted(NOW)),
     "events.with_tombstones": lambda work, b: work.events.with_tombstones([b.event.id], lock=True),
     "idempotency.claim": lambda work, _: work.idempotency.claim(CLAIM, [uuid7()], NOW),
-    "idempotency.replayed": lambda work, _: work.idempotency.replayed(CLAIM),
     "intents.failed": lambda work, b: work.intents.failed(b.event.id, "x", again_in=None),
     "intents.many": lambda work, b: work.intents.many([b.event.id]),
     "intents.next_due": lambda work, b: work.intents.next_due(b.calendar.id),
