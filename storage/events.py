@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     FromClause,
     Select,
+    Uuid,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -23,7 +27,7 @@ from sqlalchemy import (
 from kalends.domain.errors import NotFound, Refused
 from kalends.domain.events import Attendee, ConflictPolicy, Event, EventContent, EventPage, EventStatus, Partstat
 from kalends.domain.time import TimeSpan, When
-from storage.models import LONG_EVENT, CalendarRow, EventRow, a_day_before
+from storage.models import LONG_EVENT, CalendarRow, EventRow, Instant, a_day_before
 from storage.repository import Repository, table_of
 
 EVENTS = table_of(EventRow)
@@ -39,6 +43,66 @@ def _blocking(events: FromClause) -> ColumnElement[bool]:
         events.c.status != EventStatus.CANCELLED,
         events.c.partstat != Partstat.DECLINED,
     )
+
+
+# The larger queries are built once: that takes longer than the database needs to answer them.
+
+
+@cache
+def _page_query(*, some: bool, later: bool, cancelled: bool) -> Select[Any]:
+    calendars = select(CALENDARS.c.id).where(CALENDARS.c.app_id == bindparam("app"))
+    if some:
+        calendars = calendars.where(CALENDARS.c.id.in_(bindparam("calendars", expanding=True)))
+    where: list[ColumnElement[bool]] = [EVENTS.c.calendar_id.in_(calendars), EVENTS.c.deleted_at.is_(None)]
+    if not cancelled:
+        where.append(EVENTS.c.status != EventStatus.CANCELLED)
+    if later:
+        after = tuple_(bindparam("after_start", type_=Instant()), bindparam("after_id", type_=Uuid()))
+        where.append(tuple_(EVENTS.c.starts_at, EVENTS.c.id) > after)
+    return _overlapping(*where)
+
+
+@cache
+def _in_the_way_query() -> Select[Any]:
+    others = EVENTS.c.id.not_in(bindparam("but", expanding=True))
+    return _overlapping(EVENTS.c.calendar_id == bindparam("calendar"), _blocking(EVENTS), others)
+
+
+def _overlapping(*where: ColumnElement[bool]) -> Select[Any]:
+    """Select what overlaps a window, by the two halves of the index (see `EventRow`)."""
+    order = (EVENTS.c.starts_at, EVENTS.c.id)
+    limit: BindParameter[int] = bindparam("limit")
+    overlap = [
+        EVENTS.c.app_id == bindparam("app"),
+        *where,
+        EVENTS.c.starts_at < bindparam("to"),
+        EVENTS.c.ends_at > bindparam("from"),
+    ]
+    halves = (
+        select(EVENTS).where(*overlap, ~EVENTS.c.long, EVENTS.c.starts_at >= bindparam("short_from")),
+        select(EVENTS).where(*overlap, EVENTS.c.long),
+    )
+    both = union_all(*(select(half.order_by(*order).limit(limit).subquery()) for half in halves)).subquery()
+    return select(both).order_by(both.c.starts_at, both.c.id).limit(limit)
+
+
+@cache
+def _conflicts_query() -> Select[Any]:
+    mine = EVENTS.alias("mine")
+    pairs = (
+        select(mine.c.id.label("of_id"), *EVENTS.c)
+        .join(EVENTS, and_(EVENTS.c.app_id == mine.c.app_id, EVENTS.c.calendar_id == mine.c.calendar_id))
+        .where(mine.c.app_id == bindparam("app"), mine.c.id.in_(bindparam("ids", expanding=True)))
+        .where(_blocking(mine), _blocking(EVENTS), EVENTS.c.id != mine.c.id)
+        .where(EVENTS.c.starts_at < mine.c.ends_at, EVENTS.c.ends_at > mine.c.starts_at)
+    )
+    both = union_all(
+        pairs.where(~EVENTS.c.long, EVENTS.c.starts_at >= a_day_before(mine.c.starts_at)),
+        pairs.where(EVENTS.c.long),
+    ).subquery()
+    rank = func.row_number().over(partition_by=both.c.of_id, order_by=(both.c.starts_at, both.c.id))
+    ranked = select(both, rank.label("rank")).subquery()
+    return select(ranked).where(ranked.c.rank <= MAX_CONFLICTS).order_by(ranked.c.of_id, ranked.c.rank)
 
 
 class EventRepository(Repository):
@@ -67,43 +131,25 @@ class EventRepository(Repository):
 
     async def page(self, page: EventPage) -> list[Event]:
         """Return a page of events."""
-        calendars = select(CALENDARS.c.id).where(*self.mine(CALENDARS))
-        if page.calendar_ids is not None:
-            calendars = calendars.where(CALENDARS.c.id.in_(page.calendar_ids))
-        where: list[ColumnElement[bool]] = [EVENTS.c.calendar_id.in_(calendars), EVENTS.c.deleted_at.is_(None)]
-        if not page.include_cancelled:
-            where.append(EVENTS.c.status != EventStatus.CANCELLED)
+        query = _page_query(
+            some=page.calendar_ids is not None, later=page.after is not None, cancelled=page.include_cancelled
+        )
+        values = self._window(page.span, page.limit) | {"calendars": page.calendar_ids}
         if page.after is not None:
-            where.append(tuple_(EVENTS.c.starts_at, EVENTS.c.id) > page.after)
-        return [_event(row) for row in await self.rows(self._overlapping(page.span, where, page.limit))]
+            values["after_start"], values["after_id"] = page.after
+        return [_event(row) for row in await self.rows(query, values)]
 
     async def in_the_way(
         self, calendar_id: UUID, span: TimeSpan, *, but: Sequence[UUID] = (), limit: int = MAX_CONFLICTS
     ) -> list[Event]:
         """Return the calendar's events that make any of `span` busy, earliest first."""
-        where = [EVENTS.c.calendar_id == calendar_id, _blocking(EVENTS)]
-        if but:
-            where.append(EVENTS.c.id.not_in(but))
-        return [_event(row) for row in await self.rows(self._overlapping(span, where, limit))]
+        values = self._window(span, limit) | {"calendar": calendar_id, "but": list(but)}
+        return [_event(row) for row in await self.rows(_in_the_way_query(), values)]
 
     async def conflicts_of(self, ids: Sequence[UUID]) -> dict[UUID, list[Event]]:
         """Return, for each of these events that blocks, what else blocks its time: at most `MAX_CONFLICTS` each."""
-        mine = EVENTS.alias("mine")
-        pairs = (
-            select(mine.c.id.label("of_id"), *EVENTS.c)
-            .join(EVENTS, and_(EVENTS.c.app_id == mine.c.app_id, EVENTS.c.calendar_id == mine.c.calendar_id))
-            .where(*self.mine(mine), mine.c.id.in_(ids), _blocking(mine), _blocking(EVENTS), EVENTS.c.id != mine.c.id)
-            .where(EVENTS.c.starts_at < mine.c.ends_at, EVENTS.c.ends_at > mine.c.starts_at)
-        )
-        both = union_all(
-            pairs.where(~EVENTS.c.long, EVENTS.c.starts_at >= a_day_before(mine.c.starts_at)),
-            pairs.where(EVENTS.c.long),
-        ).subquery()
-        rank = func.row_number().over(partition_by=both.c.of_id, order_by=(both.c.starts_at, both.c.id))
-        ranked = select(both, rank.label("rank")).subquery()
-        query = select(ranked).where(ranked.c.rank <= MAX_CONFLICTS).order_by(ranked.c.of_id, ranked.c.rank)
         found: dict[UUID, list[Event]] = {event_id: [] for event_id in ids}
-        for row in await self.rows(query):
+        for row in await self.rows(_conflicts_query(), {"app": self.app_id, "ids": list(ids)}):
             found[row.of_id].append(_event(row))
         return found
 
@@ -130,17 +176,9 @@ class EventRepository(Repository):
             delete(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id == event_id, EVENTS.c.deleted_at.is_not(None))
         )
 
-    def _overlapping(self, span: TimeSpan, where: list[Any], limit: int) -> Select[Any]:
-        """Select what overlaps a span, by the two halves of the index (see `EventRow`)."""
-        order = (EVENTS.c.starts_at, EVENTS.c.id)
-        overlap = [*self.mine(EVENTS), *where, EVENTS.c.starts_at < span.end, EVENTS.c.ends_at > span.start]
-        short = select(EVENTS).where(*overlap, ~EVENTS.c.long, EVENTS.c.starts_at >= span.start - LONG_EVENT)
-        long = select(EVENTS).where(*overlap, EVENTS.c.long)
-        both = union_all(
-            select(short.order_by(*order).limit(limit).subquery()),
-            select(long.order_by(*order).limit(limit).subquery()),
-        ).subquery()
-        return select(both).order_by(both.c.starts_at, both.c.id).limit(limit)
+    def _window(self, span: TimeSpan, limit: int) -> dict[str, Any]:
+        ends = {"from": span.start, "to": span.end, "short_from": span.start - LONG_EVENT}
+        return {"app": self.app_id, "limit": limit} | ends
 
     def _row(self, event: Event) -> dict[str, Any]:
         when, content = event.when, event.content

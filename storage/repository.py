@@ -38,9 +38,9 @@ class Repository:
         result = await self.connection.execute(statement, rows)
         return int(getattr(result, "rowcount", 0))
 
-    async def rows(self, statement: Executable) -> Sequence[Any]:
-        """Execute a statement and return its rows."""
-        return (await self.connection.execute(statement)).all()
+    async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Execute a statement, with these values for its parameters, and return its rows."""
+        return (await self.connection.execute(statement, values)).all()
 
     async def one(self, statement: Executable) -> Any | None:
         """Execute a statement and return its first row."""
