@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from kalends.domain.access import (
@@ -93,6 +93,8 @@ async def create_key(
         expected = expires_at.expected if isinstance(expires_at, Malformed) else f"{DATE_TIME}, in the future"
         problems.append(InvalidInput(path=("expires_at",), message=f"Expected {expected}.", expected=expected))
         expires_at = None
+    elif expires_at is not None:
+        expires_at = expires_at.astimezone(UTC)
     if problems:
         raise Refused(*problems)
     secret = new_secret()

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import MAX_NAME, Account, AccountState, Calendar
-from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
-from kalends.domain.events import checked
+from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused, TimeConflict
+from kalends.domain.events import ConflictPolicy, Event, checked
 from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
 from kalends.domain.values import read_text
@@ -153,8 +153,19 @@ async def _move_days(services: Services, work: UnitOfWork, principal: Principal,
     if moved:
         for event in moved:
             await work.events.save(event)
+            if event.content.on_conflict is ConflictPolicy.REJECT and event.blocks:
+                await _guard(work, event, together=moved)
         await work.changes.note_events(moved, Operation.UPDATED, principal.name)
         await enqueue(services, work, {calendar.id: calendar}, moved, take=False)
+
+
+async def _guard(work: UnitOfWork, event: Event, *, together: Sequence[Event]) -> None:
+    """Raise `Refused` where the days that an event takes in the new zone are taken by what does not move with it."""
+    others = [each.id for each in together]
+    conflicts = await work.events.in_the_way(event.calendar_id, event.when.span, but=others)
+    if conflicts:
+        message = f"In that zone, the days of “{event.content.summary}” are taken."
+        raise Refused(TimeConflict(path=("tzid",), message=message, conflicts=tuple(conflicts)))
 
 
 async def delete_calendar(services: Services, principal: Principal, calendar_id: UUID | None) -> UUID:

@@ -18,6 +18,7 @@ from schema.errors import (
     InUseError,
     InvalidInputError,
     NotFoundError,
+    TimeConflictError,
     refuse_nulls,
     user_errors,
 )
@@ -180,7 +181,7 @@ CreateCalendarError = Annotated[
     strawberry.union("CreateCalendarError", description="Why a calendar could not be created."),
 ]
 UpdateCalendarError = Annotated[
-    InvalidInputError | NotFoundError,
+    InvalidInputError | NotFoundError | TimeConflictError,
     strawberry.union("UpdateCalendarError", description="Why a calendar could not be changed."),
 ]
 DeleteCalendarError = Annotated[
