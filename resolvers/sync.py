@@ -311,8 +311,15 @@ async def _store(services: Services, lane: Lane, errand: _Errand, copy: RemoteEv
         if copy is None:
             await work.events.forget(event.id)
         else:
-            await work.links.pushed(event.id, event.version, services.clock())
-            await work.links.learn(event.id, copy.remote_id, etag=copy.etag, url=copy.url, generation=generation)
+            await work.links.learn(
+                event.id,
+                event.version,
+                services.clock(),
+                remote_id=copy.remote_id,
+                etag=copy.etag,
+                url=copy.url,
+                generation=generation,
+            )
             await work.intents.settle(event.id)
     return Pushed.DONE
 

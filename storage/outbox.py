@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, false, func, select, update
+from sqlalchemy import case, delete, exists, false, func, insert, select, update
 
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
@@ -29,8 +29,16 @@ class LinkRepository(Repository):
     """The counterparts of one app's events."""
 
     async def track(self, events: Sequence[Event]) -> None:
-        """Say that the provider should have these versions of events."""
-        rows = [
+        """Say that the provider should have these versions of events, whose rows the caller has stored or holds.
+
+        No upsert: on PostgreSQL one that meets a worker's update of the same row can deadlock with it.
+        """
+        older = [event.id for event in events if event.version > 1]
+        known = await self.many(older, lock=True) if older else {}
+        for event in events:
+            if event.id in known:
+                await self._set(event.id, local_version=event.version)
+        new = [
             {
                 "app_id": self.app_id,
                 "event_id": event.id,
@@ -41,14 +49,13 @@ class LinkRepository(Repository):
                 "generation": 0,
             }
             for event in events
+            if event.id not in known
         ]
-        statement = self.insert(LINKS)
-        newer = {"local_version": statement.excluded.local_version}
-        await self.run(statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=newer), rows)
+        await self.run(insert(LINKS), new)
 
     async def many(self, event_ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Link]:
         """Return the links of those events that have one; locked, their events cannot be enqueued anew meanwhile."""
-        query = select(LINKS).where(*self.mine(LINKS), LINKS.c.event_id.in_(event_ids))
+        query = select(LINKS).where(*self.mine(LINKS), LINKS.c.event_id.in_(event_ids)).order_by(LINKS.c.event_id)
         return {row.event_id: _link(row) for row in await self.rows(query.with_for_update() if lock else query)}
 
     async def attempt(self, event_id: UUID, version: int) -> None:
@@ -66,9 +73,19 @@ class LinkRepository(Repository):
         """Note that the provider has this version."""
         await self._set(event_id, pushed_version=version, last_synced_at=at)
 
-    async def learn(self, event_id: UUID, remote_id: str, *, etag: str, url: str | None, generation: int) -> None:
-        """Note which remote copy is ours, and its present etag."""
-        await self._set(event_id, remote_id=remote_id, remote_etag=etag, remote_url=url, generation=generation)
+    async def learn(
+        self, event_id: UUID, version: int, at: datetime, *, remote_id: str, etag: str, url: str | None, generation: int
+    ) -> None:
+        """Note that the provider has this version, which remote copy is ours, and its present etag."""
+        await self._set(
+            event_id,
+            pushed_version=version,
+            last_synced_at=at,
+            remote_id=remote_id,
+            remote_etag=etag,
+            remote_url=url,
+            generation=generation,
+        )
 
     async def _set(self, event_id: UUID, **values: Any) -> None:
         await self.run(update(LINKS).where(*self.mine(LINKS), LINKS.c.event_id == event_id).values(**values))

@@ -147,7 +147,9 @@ CALLS: dict[str, Call] = {
     "lanes.wake": lambda work, b: work.lanes.wake(b.calendar.id, b.account.id, at_once=True),
     "links.attempt": lambda work, b: work.links.attempt(b.event.id, 9),
     "links.begin_anew": lambda work, b: work.links.begin_anew(b.event.id, 9),
-    "links.learn": lambda work, b: work.links.learn(b.event.id, "r-9", etag="9", url=None, generation=9),
+    "links.learn": lambda work, b: work.links.learn(
+        b.event.id, 9, NOW, remote_id="r-9", etag="9", url=None, generation=9
+    ),
     "links.many": lambda work, b: work.links.many([b.event.id]),
     "links.pushed": lambda work, b: work.links.pushed(b.event.id, 9, NOW),
     "links.track": lambda work, b: work.links.track([b.event]),

@@ -1,5 +1,5 @@
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -335,11 +335,12 @@ async def test_a_link_remembers_what_is_tried_and_what_the_provider_calls_it(our
     event = await ours.written()
     async with ours.storage.writing(ours.app_id) as work:
         await work.links.attempt(event.id, 1)
-        await work.links.learn(event.id, "r-1", etag='"7"', url="https://cal.example/r-1", generation=2)
-        await work.links.pushed(event.id, 1, NOW)
-        await work.links.track([event])  # an upsert keeps what is known
+        await work.links.learn(
+            event.id, 1, NOW, remote_id="r-1", etag='"7"', url="https://cal.example/r-1", generation=2
+        )
+        await work.links.track([replace(event, version=2)])  # what is known stays
         link = (await work.links.many([event.id]))[event.id]
-    assert (link.event_id, link.calendar_id, link.local_version) == (event.id, ours.calendar.id, 1)
+    assert (link.event_id, link.calendar_id, link.local_version) == (event.id, ours.calendar.id, 2)
     assert (link.attempted_version, link.pushed_version, link.generation) == (1, 1, 2)
     assert (link.remote_id, link.remote_etag, link.remote_url) == ("r-1", '"7"', "https://cal.example/r-1")
     assert link.last_synced_at == NOW
@@ -348,7 +349,9 @@ async def test_a_link_remembers_what_is_tried_and_what_the_provider_calls_it(our
 async def test_a_copy_that_is_gone_is_forgotten_before_another_is_made(ours: Connected) -> None:
     event = await ours.written()
     async with ours.storage.writing(ours.app_id) as work:
-        await work.links.learn(event.id, "r-1", etag='"7"', url="https://cal.example/r-1", generation=0)
+        await work.links.learn(
+            event.id, 1, NOW, remote_id="r-1", etag='"7"', url="https://cal.example/r-1", generation=0
+        )
         await work.links.begin_anew(event.id, 1)
         link = (await work.links.many([event.id], lock=True))[event.id]
     assert (link.generation, link.remote_id, link.remote_etag, link.remote_url) == (1, None, None, None)
