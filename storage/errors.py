@@ -30,6 +30,10 @@ class NeedsOperator(StorageError):
     """The database cannot be used until a person has acted; the message says how."""
 
 
+class AccessRefused(NeedsOperator):
+    """The database does not let us in, or not do what is needed; the message is its own."""
+
+
 class SchemaBehind(NeedsOperator):
     """The database's schema is older than this version of Kalends."""
 
@@ -42,34 +46,43 @@ class SchemaAhead(NeedsOperator):
 # operator intervention, and the lock and serialisation failures that a retry cures.
 _PASSING_CLASSES = ("08", "53", "57")
 _PASSING_STATES = ("40001", "40P01", "55P03", "25006")
+# Invalid authorisation, invalid catalog name, insufficient privilege.
+_REFUSING_CLASSES = ("28", "3D")
+_REFUSING_STATES = ("42501",)
 # https://www.sqlite.org/rescode.html; the low byte is the primary code.
 _PASSING_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise `Unavailable` for what passes by itself; let everything else, which is a defect, through as it is."""
+    """Raise `Unavailable` for what passes by itself and `AccessRefused` for what a person must mend.
+
+    Everything else is a defect, and goes through as it is.
+    """
     try:
         yield
     except exc.TimeoutError as error:
         raise Unavailable("every connection to the database is in use") from error
     except exc.DBAPIError as error:
-        if _passes(error):
+        state = _state(error)
+        if error.connection_invalidated or state in _PASSING_STATES or state[:2] in _PASSING_CLASSES:
             raise Unavailable("the database is busy or restarting") from error
+        if state in _REFUSING_STATES or state[:2] in _REFUSING_CLASSES:
+            raise AccessRefused(f"the database refuses: {error.orig}") from error
         raise
     except OSError as error:  # asyncpg's refusal to connect
         raise Unavailable("the database cannot be reached") from error
 
 
-def _passes(error: exc.DBAPIError) -> bool:
-    if error.connection_invalidated:
-        return True
+def _state(error: exc.DBAPIError) -> str:
+    """Return PostgreSQL's SQLSTATE of an error; for SQLite, and a broken connection, the one that fits best."""
     cause: BaseException | None = error.orig
     while cause is not None:
         if isinstance(cause, sqlite3.Error):
-            return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE
+            passes = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE
+            return "55P03" if passes else "XX000"
         state = getattr(cause, "sqlstate", None)
         if isinstance(state, str):
-            return state in _PASSING_STATES or state.startswith(_PASSING_CLASSES)
+            return state
         cause = cause.__cause__
-    return isinstance(error, exc.InterfaceError)
+    return "08000" if isinstance(error, exc.InterfaceError) else "XX000"

@@ -21,12 +21,17 @@ def create_roles() -> None:
     for role in (TENANT, SYSTEM):
         # Roles belong to the cluster: another database's migration may create the same one at the same moment.
         op.execute(
-            f"DO $$ BEGIN CREATE ROLE {role} NOLOGIN; "
-            "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') "
+            f"THEN CREATE ROLE {role} NOLOGIN; END IF; "
+            "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; "
+            "WHEN insufficient_privilege THEN RAISE insufficient_privilege USING MESSAGE = "
+            f"'an administrator must create the role first: CREATE ROLE {role} NOLOGIN'; END $$"
         )
         op.execute(
             f"DO $$ BEGIN IF NOT pg_has_role(current_user, '{role}', 'MEMBER') "
-            f"THEN EXECUTE format('GRANT {role} TO %I', current_user); END IF; END $$"
+            f"THEN EXECUTE format('GRANT {role} TO %I', current_user); END IF; "
+            "EXCEPTION WHEN insufficient_privilege THEN RAISE insufficient_privilege USING MESSAGE = "
+            f"format('an administrator must first run GRANT {role} TO %I', current_user); END $$"
         )
         op.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
 

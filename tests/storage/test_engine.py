@@ -11,7 +11,8 @@ from sqlalchemy import exc, select, text
 from kalends.domain.ids import uuid7
 from storage import engine
 from storage.engine import Database
-from storage.errors import Unavailable, translated
+from storage.errors import AccessRefused, Unavailable, translated
+from storage.migrate import current_revision
 from storage.unit_of_work import Storage
 from tests.helpers import DAY, HOUR, NOW, abandoned, add_app, make_calendar, make_event, make_resource
 
@@ -211,6 +212,14 @@ def test_what_a_retry_cures_is_unavailable(state: str) -> None:
 def test_what_no_retry_cures_is_let_through(state: str) -> None:
     with pytest.raises(exc.DBAPIError):
         failing(state)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_database_that_does_not_let_us_in_needs_a_person(database: Database) -> None:
+    nowhere = Database(database.url.set(database="nowhere").render_as_string(hide_password=False))
+    with pytest.raises(AccessRefused, match="nowhere"):
+        await current_revision(nowhere)
+    await nowhere.close()
 
 
 async def test_a_broken_constraint_is_a_defect_and_not_unavailable(storage: Storage, app_id: UUID) -> None:
