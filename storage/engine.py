@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import BigInteger, event, literal
@@ -15,6 +17,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
 from storage.models import MICROSECOND, now_plus
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 10
 LOCK_MILLISECONDS = 5_000
@@ -58,6 +62,23 @@ class Database:
     def now(self, plus: timedelta = timedelta()) -> ColumnElement[Any]:
         """Return SQL for the database's present, plus some time."""
         return now_plus(literal((plus + self.skew) // MICROSECOND, BigInteger))
+
+    async def undisturbed(self, work: Awaitable[T]) -> T:
+        """Wait for one statement; on SQLite a caller who is cancelled is held up until it has ended.
+
+        Cut off in the middle, it would leave a cursor behind that keeps a closed connection, and with it the lock of
+        the only writer, alive (https://www.sqlite.org/c3ref/close.html, on "zombie" connections). asyncpg cancels
+        the query in the server, and needs no such care.
+        """
+        if not self.is_sqlite:
+            return await work
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            task.exception()  # noticed, so that nobody reports it as forgotten
+            raise
 
     async def close(self) -> None:
         """Close every connection."""

@@ -3,6 +3,7 @@
 StorageError
 ├── Unavailable        retry later: locked, overloaded, restarting, out of space
 └── NeedsOperator      a person must act
+    ├── AccessRefused  the user, the password, the database or a right is wrong
     ├── SchemaBehind   `kalends migrate` has not run
     └── SchemaAhead    the database belongs to a newer Kalends
 """

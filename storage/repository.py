@@ -35,16 +35,16 @@ class Repository:
         """Execute a statement, once or for many rows (for none: not at all), and return how many rows it touched."""
         if rows is not None and not rows:
             return 0
-        result = await self.connection.execute(statement, rows)
+        result = await self.database.undisturbed(self.connection.execute(statement, rows))
         return int(getattr(result, "rowcount", 0))
 
     async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Execute a statement, with these values for its parameters, and return its rows."""
-        return (await self.connection.execute(statement, values)).all()
+        return (await self.database.undisturbed(self.connection.execute(statement, values))).all()
 
     async def one(self, statement: Executable) -> Any | None:
         """Execute a statement and return its first row."""
-        return (await self.connection.execute(statement)).first()
+        return (await self.database.undisturbed(self.connection.execute(statement))).first()
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Begin an INSERT that can say ON CONFLICT, in the database's own dialect."""

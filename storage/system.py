@@ -119,8 +119,8 @@ class SystemUnit:
         return Backlog(waiting=row[0], dead=row[1] - row[0])
 
     async def _run(self, statement: Executable) -> int:
-        result = await self._connection.execute(statement)
+        result = await self._database.undisturbed(self._connection.execute(statement))
         return int(getattr(result, "rowcount", 0))
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
-        return (await self._connection.execute(statement)).all()
+        return (await self._database.undisturbed(self._connection.execute(statement))).all()
