@@ -1,0 +1,153 @@
+"""Configuration: every setting is documented, a variable wins over the file, and no secret is shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from kalends.server import settings_table
+from kalends.server.limits import Limits
+from kalends.server.settings import Settings
+from resolvers.services import SyncPatience
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no file, but those that a test makes."""
+    for name in [each for each in os.environ if each.upper().startswith("KALENDS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def message(error: ValidationError) -> str:
+    (only,) = error.errors()
+    return str(only["msg"])
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_means_and_is_in_the_page(name: str) -> None:
+    description = Settings.model_fields[name].description
+
+    assert description
+    assert description.endswith(".")
+    assert f"| `KALENDS_{name.upper()}` |" in PAGE.read_text()
+
+
+def test_the_page_is_the_generated_one() -> None:
+    assert PAGE.read_text() == settings_table.markdown(), "run make schema"
+
+
+def test_every_limit_of_a_request_that_has_a_setting_takes_it() -> None:
+    changed = Settings(limit_depth=3, limit_operation_seconds=1.5, limit_body_bytes=2048).limits()
+
+    assert (changed.depth, changed.operation_seconds, changed.body_bytes) == (3, 1.5, 2048)
+    assert Settings().limits() == Limits()
+
+
+def test_the_patience_of_the_defaults_is_the_resolvers_own() -> None:
+    assert Settings().patience() == SyncPatience()
+
+
+def test_a_variable_wins_over_the_file_and_the_file_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("kalends.toml").write_text('host = "10.0.0.1"\nport = 8001\n')
+    monkeypatch.setenv("KALENDS_PORT", "8002")
+
+    settings = Settings()
+
+    assert (settings.host, settings.port, settings.mode) == ("10.0.0.1", 8002, "production")
+
+
+def test_an_argument_wins_over_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALENDS_PORT", "8002")
+
+    assert Settings(port=8003).port == 8003
+
+
+def test_the_file_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "elsewhere.toml"
+    file.write_text('cors_origins = ["https://app.example.org"]\n')
+    monkeypatch.setenv("KALENDS_CONFIG", str(file))
+
+    assert Settings().cors_origins == ["https://app.example.org"]
+
+
+def test_a_named_file_that_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALENDS_CONFIG", "missing.toml")
+
+    with pytest.raises(ValueError, match=r"KALENDS_CONFIG names missing\.toml, which is not a file"):
+        Settings()
+
+
+def test_a_list_in_a_variable_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALENDS_CORS_ORIGINS", '["https://a.example", "https://b.example"]')
+
+    assert Settings().cors_origins == ["https://a.example", "https://b.example"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("PORT", "eighty", "valid integer"),
+        ("PORT", "65536", "less than or equal to 65535"),
+        ("MODE", "test", "'production' or 'development'"),
+        ("WORKER", "perhaps", "valid boolean"),
+        ("DATABASE_POOL", "0", "greater than or equal to 1"),
+        ("DATABASE_URL", "mysql://db/kalends", "expected sqlite:///path or postgresql://user:password@host/database"),
+        ("MIGRATION_URL", "db", "expected sqlite:///path or postgresql://user:password@host/database"),
+        ("SYNC_LEASE_SECONDS", "10", "sync_lease_seconds must be more than sync_call_seconds"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, text: str, said: str) -> None:
+    monkeypatch.setenv(f"KALENDS_{name}", text)
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    assert said in message(caught.value)
+
+
+def test_a_name_in_the_file_that_is_no_setting_is_refused() -> None:
+    Path("kalends.toml").write_text("prot = 8001\n")
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    assert caught.value.errors()[0]["loc"] == ("prot",)
+
+
+def test_a_variable_that_is_no_setting_is_found() -> None:
+    environment = {"KALENDS_PROT": "1", "KALENDS_PORT": "1", "KALENDS_CONFIG": "x", "PORT": "1"}
+
+    assert settings_table.unknown_variables(environment) == ["KALENDS_PROT"]
+
+
+def test_no_secret_is_in_what_is_printed_of_the_settings() -> None:
+    settings = Settings(
+        database_url=SecretStr("postgresql://kalends:hunter2@db/kalends"),
+        migration_url=SecretStr("postgresql://owner:hunter2@db/kalends"),
+        anonymous_key=SecretStr("kal_hunter2"),
+    )
+    shown = {row.variable: row.value for row in settings_table.rows(settings)}
+
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()} {shown}"
+    assert shown["KALENDS_DATABASE_URL"] == settings_table.HIDDEN
+
+
+def test_every_setting_that_can_hold_a_password_or_key_is_a_secret() -> None:
+    secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+
+    assert secret == {name for name in Settings.model_fields if name.endswith(("_url", "_key", "_secret", "_token"))}
+
+
+def test_a_wrong_database_url_is_refused_without_being_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALENDS_DATABASE_URL", "mysql://kalends:hunter2@db/kalends")
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    assert "hunter2" not in str(caught.value)
