@@ -19,6 +19,7 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import kalends
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from storage.engine import Database
 
 OURS = ("schema", "resolvers", "providers", "storage")
+WAIT_SECONDS = 1.0
 DEMO_DATABASE = Path("var/demo.sqlite3")
 
 cli = typer.Typer(
@@ -62,10 +64,10 @@ def main() -> None:
         _fail(str(error))
     except ValidationError as error:
         for each in error.errors():
-            name = ".".join(str(part) for part in each["loc"]) or "settings"
-            errors.print(f"[red]kalends:[/] KALENDS_{name.upper()}: {each['msg']}", highlight=False)
+            name = ".".join(str(part) for part in each["loc"])
+            _complain(f"KALENDS_{name.upper()}: {each['msg']}" if name else each["msg"])
         _fail("the settings cannot be used; docs/settings.md lists them")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         _fail(str(error))
 
 
@@ -78,8 +80,12 @@ def _refuse_foreign_packages() -> None:
             _fail(f"the package {name} belongs to another distribution: give Kalends an environment of its own")
 
 
+def _complain(reason: str) -> None:
+    errors.print("[red]kalends:[/]", escape(reason), highlight=False, soft_wrap=True)
+
+
 def _fail(reason: str) -> NoReturn:
-    errors.print(f"[red]kalends:[/] {reason}", highlight=False, markup=True)
+    _complain(reason)
     raise SystemExit(1)
 
 
@@ -93,21 +99,37 @@ def _settings(**changes: Any) -> Settings:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, *, ready: bool = True) -> AsyncIterator[tuple[Database, Services]]:
-    """Open the database, bring an embedded one up to date, and close it in the end."""
-    from kalends.domain.values import utc_now
+async def _opened(
+    settings: Settings, *, ready: bool = True, patient: bool = False
+) -> AsyncIterator[tuple[Database, Services]]:
+    """Open the database, bring an embedded one up to date, and close it in the end; `patient` waits for one away."""
     from kalends.server.app import build_services, connect
-    from storage.migrate import migrate, require_current
+    from storage.errors import Unavailable
 
     database = connect(settings)
     try:
-        if ready and database.is_sqlite:
-            await migrate(database, at=utc_now())
-        elif ready:
-            await require_current(database)
+        while ready:
+            try:
+                await _prepare(database)
+                break
+            except Unavailable as error:
+                if not patient:
+                    raise
+                errors.print(f"[yellow]kalends:[/] {error}: trying again", highlight=False)
+                await asyncio.sleep(WAIT_SECONDS)
         yield database, build_services(database, settings)
     finally:
         await database.close()
+
+
+async def _prepare(database: Database) -> None:
+    from kalends.domain.values import utc_now
+    from storage.migrate import migrate, require_current
+
+    if database.is_sqlite:
+        await migrate(database, at=utc_now())
+    else:
+        await require_current(database)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -230,7 +252,7 @@ def worker() -> None:
     async def run() -> None:
         from kalends.server.app import build_worker
 
-        async with _opened(settings) as (_database, services):
+        async with _opened(settings, patient=True) as (_database, services):
             working = build_worker(services, settings)
             loop = asyncio.get_running_loop()
             for name in (signal.SIGINT, signal.SIGTERM):
@@ -429,7 +451,7 @@ def show_settings(
         return
     rows = settings_table.rows(_settings())
     for name in settings_table.unknown_variables(os.environ):
-        errors.print(f"[yellow]kalends:[/] {name} is no setting: it has no effect", highlight=False)
+        _complain(f"{name} is no setting: it has no effect")
     if as_json:
         _print_json([row.as_json() for row in rows])
         return
@@ -452,5 +474,5 @@ def _print_rows(title: str, rows: list[dict[str, Any]], *, as_json: bool) -> Non
         return
     table = Table(*(rows[0] if rows else ["none"]), title=title)
     for row in rows:
-        table.add_row(*(value or "" for value in row.values()))
-    screen.print(table)
+        table.add_row(*(escape(value or "") for value in row.values()))
+    screen.print(table, width=None if screen.is_terminal else 200)

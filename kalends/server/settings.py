@@ -22,7 +22,7 @@ _LIMITS, _PATIENCE = Limits(), SyncPatience()
 class Settings(BaseSettings):
     """Every setting, with what it means; `docs/settings.md` is made from here."""
 
-    model_config = SettingsConfigDict(env_prefix="KALENDS_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="KALENDS_", extra="forbid", hide_input_in_errors=True)
 
     mode: Literal["production", "development"] = Field(
         "production",
