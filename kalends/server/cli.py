@@ -9,31 +9,24 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import kalends
-from kalends.domain.access import Scope
 from kalends.domain.errors import KalendsError
+from kalends.server.cli_access import app_cli, key_cli
+from kalends.server.terminal import Json, complain, fail, load_settings, opened, print_json, screen
 
 if TYPE_CHECKING:
     from kalends.server.demo import Demo
     from kalends.server.settings import Settings
-    from resolvers.services import Services
-    from storage.engine import Database
 
 OURS = ("schema", "resolvers", "providers", "storage")
-WAIT_SECONDS = 1.0
 DEMO_DATABASE = Path("var/demo.sqlite3")
 
 cli = typer.Typer(
@@ -43,14 +36,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app_cli = typer.Typer(name="app", help="Apps: the tenants of a server.", no_args_is_help=True)
-key_cli = typer.Typer(name="key", help="API keys.", no_args_is_help=True)
 cli.add_typer(app_cli)
 cli.add_typer(key_cli)
-screen = Console()
-errors = Console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def main() -> None:
@@ -61,14 +48,14 @@ def main() -> None:
     try:
         cli()
     except KalendsError as error:
-        _fail(str(error))
+        fail(str(error))
     except ValidationError as error:
         for each in error.errors():
             name = ".".join(str(part) for part in each["loc"])
-            _complain(f"KALENDS_{name.upper()}: {each['msg']}" if name else each["msg"])
-        _fail("the settings cannot be used; docs/settings.md lists them")
+            complain(f"KALENDS_{name.upper()}: {each['msg']}" if name else each["msg"])
+        fail("the settings cannot be used; docs/settings.md lists them")
     except (ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _refuse_foreign_packages() -> None:
@@ -77,63 +64,7 @@ def _refuse_foreign_packages() -> None:
     for name in OURS:
         found = getattr(import_module(name), "__file__", None)
         if found is None or Path(found).parents[1] != home:
-            _fail(f"the package {name} belongs to another distribution: give Kalends an environment of its own")
-
-
-def _complain(reason: str) -> None:
-    errors.print("[red]kalends:[/]", escape(reason), highlight=False, soft_wrap=True)
-
-
-def _fail(reason: str) -> NoReturn:
-    _complain(reason)
-    raise SystemExit(1)
-
-
-def _settings(**changes: Any) -> Settings:
-    from kalends.server.logs import configure_logs
-    from kalends.server.settings import Settings
-
-    settings = Settings(**changes)
-    configure_logs(level=settings.log_level, form=settings.log_format)
-    return settings
-
-
-@asynccontextmanager
-async def _opened(
-    settings: Settings, *, ready: bool = True, patient: bool = False
-) -> AsyncIterator[tuple[Database, Services]]:
-    """Open the database, bring an embedded one up to date, and close it in the end; `patient` waits for one away."""
-    from kalends.server.app import build_services, connect
-    from storage.errors import Unavailable
-
-    database = connect(settings)
-    try:
-        while ready:
-            try:
-                await _prepare(database)
-                break
-            except Unavailable as error:
-                if not patient:
-                    raise
-                errors.print(f"[yellow]kalends:[/] {error}: trying again", highlight=False)
-                await asyncio.sleep(WAIT_SECONDS)
-        yield database, build_services(database, settings)
-    finally:
-        await database.close()
-
-
-async def _prepare(database: Database) -> None:
-    from kalends.domain.values import utc_now
-    from storage.migrate import migrate, require_current
-
-    if database.is_sqlite:
-        await migrate(database, at=utc_now())
-    else:
-        await require_current(database)
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+            fail(f"the package {name} belongs to another distribution: give Kalends an environment of its own")
 
 
 @cli.command()
@@ -148,9 +79,9 @@ def serve(
     changes: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     if demo:
         changes |= {"mode": "development", "database_url": SecretStr(f"sqlite:///{DEMO_DATABASE}")}
-    settings = _settings(**changes)
+    settings = load_settings(**changes)
     if demo and not _is_loopback(settings.host):
-        _fail("the demo shows its key to everybody who opens the page: it listens on loopback only")
+        fail("the demo shows its key to everybody who opens the page: it listens on loopback only")
     with contextlib.suppress(KeyboardInterrupt):
         _serve(settings, demo=demo)
 
@@ -173,7 +104,7 @@ def _serve(settings: Settings, *, demo: bool) -> None:
     welcome = Welcome()
 
     async def prepare() -> Demo:
-        async with _opened(settings) as (_database, services):
+        async with opened(settings) as (_database, services):
             return await prepare_demo(services, DEMO_DATABASE.with_suffix(".key"))
 
     if demo:
@@ -247,12 +178,12 @@ def _announce(settings: Settings, port: int, demo: Demo | None) -> None:
 @cli.command()
 def worker() -> None:
     """Run the sync worker alone, beside any number of servers and other workers."""
-    settings = _settings()
+    settings = load_settings()
 
     async def run() -> None:
         from kalends.server.app import build_worker
 
-        async with _opened(settings, patient=True) as (_database, services):
+        async with opened(settings, patient=True) as (_database, services):
             working = build_worker(services, settings)
             loop = asyncio.get_running_loop()
             for name in (signal.SIGINT, signal.SIGTERM):
@@ -260,13 +191,13 @@ def worker() -> None:
             screen.print(f"Kalends {kalends.__version__}: syncing", highlight=False)
             await working.run()
 
-    _run(run())
+    asyncio.run(run())
 
 
 @cli.command()
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version's schema. Several at once are safe."""
-    settings = _settings()
+    settings = load_settings()
 
     async def run() -> None:
         from kalends.domain.values import utc_now
@@ -280,14 +211,14 @@ def migrate(as_json: Json = False) -> None:
         finally:
             await database.close()
         if as_json:
-            _print_json({"before": done.before, "after": done.after, "copy": str(done.copy) if done.copy else None})
+            print_json({"before": done.before, "after": done.after, "copy": str(done.copy) if done.copy else None})
         elif done.changed:
             kept = f"; the old file is kept as {done.copy}" if done.copy else ""
             screen.print(f"Migrated from {done.before or 'nothing'} to {done.after}{kept}.", highlight=False)
         else:
             screen.print(f"The schema is at {done.after} already.", highlight=False)
 
-    _run(run())
+    asyncio.run(run())
 
 
 @cli.command()
@@ -301,131 +232,24 @@ def schema(
     if check is None:
         sys.stdout.write(text)
     elif not check.is_file() or check.read_text() != text:
-        _fail(f"{check} is not the schema: run kalends schema > {check}")
-
-
-@app_cli.command("create")
-def create_app_(name: Annotated[str, typer.Argument(help="What people call it.")], as_json: Json = False) -> None:
-    """Create an app, and its first key, which may do everything."""
-    settings = _settings()
-
-    async def run() -> None:
-        from resolvers.access import create_app, create_key, operator
-
-        async with _opened(settings) as (_database, services):
-            made = await create_app(services, name)
-            key = await create_key(services, operator(made.id), name="First key", scopes=list(Scope))
-        if as_json:
-            _print_json({"app": str(made.id), "key": str(key.key.id), "token": key.token})
-            return
-        screen.print(f"App   {made.id}\nToken {key.token}\n", highlight=False, soft_wrap=True)
-        screen.print("The token is shown once: keep it where secrets are kept.")
-
-    _run(run())
-
-
-@app_cli.command("list")
-def list_apps(as_json: Json = False) -> None:
-    """List the apps."""
-    settings = _settings()
-
-    async def run() -> None:
-        async with _opened(settings) as (_database, services), services.storage.system() as system:
-            apps = await system.apps()
-        rows = [{"id": str(each.id), "name": each.name, "createdAt": each.created_at.isoformat()} for each in apps]
-        _print_rows("Apps", rows, as_json=as_json)
-
-    _run(run())
-
-
-AppId = Annotated[UUID, typer.Option("--app", help="The app's id.")]
-
-
-@key_cli.command("create")
-def create_key_(
-    app: AppId,
-    name: Annotated[str, typer.Option(help="What people call it.")],
-    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be repeated.")],
-    expires: Annotated[datetime | None, typer.Option(help="When it stops working, in local time.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Make a key."""
-    settings = _settings()
-
-    async def run() -> None:
-        from resolvers.access import create_key, operator
-
-        until = expires.astimezone() if expires else None
-        async with _opened(settings) as (_database, services):
-            made = await create_key(services, operator(app), name=name, scopes=scope, expires_at=until)
-        if as_json:
-            _print_json({"key": str(made.key.id), "token": made.token})
-            return
-        screen.print(f"Key   {made.key.id}\nToken {made.token}\n", highlight=False, soft_wrap=True)
-        screen.print("The token is shown once: keep it where secrets are kept.")
-
-    _run(run())
-
-
-@key_cli.command("list")
-def list_keys_(app: AppId, as_json: Json = False) -> None:
-    """List an app's keys."""
-    settings = _settings()
-
-    async def run() -> None:
-        from resolvers.access import list_keys, operator
-
-        async with _opened(settings) as (_database, services):
-            keys = await list_keys(services, operator(app))
-        rows = [
-            {
-                "id": str(key.id),
-                "name": key.name,
-                "scopes": " ".join(sorted(key.scopes)),
-                "expiresAt": _moment(key.expires_at),
-                "revokedAt": _moment(key.revoked_at),
-                "lastUsedAt": _moment(key.last_used_at),
-            }
-            for key in keys
-        ]
-        _print_rows("Keys", rows, as_json=as_json)
-
-    _run(run())
-
-
-@key_cli.command("revoke")
-def revoke_key_(key: Annotated[UUID, typer.Argument(help="The key's id.")], app: AppId, as_json: Json = False) -> None:
-    """Revoke a key, at once and for good."""
-    settings = _settings()
-
-    async def run() -> None:
-        from resolvers.access import operator, revoke_key
-
-        async with _opened(settings) as (_database, services):
-            revoked = await revoke_key(services, operator(app), key)
-        if as_json:
-            _print_json({"key": str(revoked.id), "revokedAt": _moment(revoked.revoked_at)})
-        else:
-            screen.print(f"{revoked.name} is revoked.", highlight=False)
-
-    _run(run())
+        fail(f"{check} is not the schema: run kalends schema > {check}")
 
 
 @cli.command()
 def doctor(as_json: Json = False) -> None:
     """Look whether everything is in place, and say what to do where it is not."""
-    settings = _settings()
+    settings = load_settings()
     failed = False
 
     async def run() -> None:
         nonlocal failed
         from kalends.server.doctor import examine
 
-        async with _opened(settings, ready=False) as (database, _services):
+        async with opened(settings, ready=False) as (database, _services):
             findings = [finding async for finding in examine(settings, database)]
         failed = any(finding.state == "failed" for finding in findings)
         if as_json:
-            _print_json([finding.as_json() for finding in findings])
+            print_json([finding.as_json() for finding in findings])
             return
         table = Table("", "what", "how it is", "what to do", box=None)
         marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
@@ -433,7 +257,7 @@ def doctor(as_json: Json = False) -> None:
             table.add_row(marks[each.state], each.subject, each.detail, each.advice)
         screen.print(table)
 
-    _run(run())
+    asyncio.run(run())
     if failed:
         raise SystemExit(1)
 
@@ -449,30 +273,12 @@ def show_settings(
     if markdown:
         sys.stdout.write(settings_table.markdown())
         return
-    rows = settings_table.rows(_settings())
+    rows = settings_table.rows(load_settings())
     for name in settings_table.unknown_variables(os.environ):
-        _complain(f"{name} is no setting: it has no effect")
+        complain(f"{name} is no setting: it has no effect")
     if as_json:
-        _print_json([row.as_json() for row in rows])
+        print_json([row.as_json() for row in rows])
         return
     for row in rows:
         mark = "" if row.value == row.default else f"  (default: {row.default or 'none'})"
         screen.print(f"{row.variable} = {row.value}{mark}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _moment(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat(timespec="seconds")
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def _print_rows(title: str, rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    table = Table(*(rows[0] if rows else ["none"]), title=title)
-    for row in rows:
-        table.add_row(*(escape(value or "") for value in row.values()))
-    screen.print(table, width=None if screen.is_terminal else 200)
