@@ -47,18 +47,19 @@ class SchemaAhead(NeedsOperator):
 # operator intervention, and the lock and serialisation failures that a retry cures.
 _PASSING_CLASSES = ("08", "53", "57")
 _PASSING_STATES = ("40001", "40P01", "55P03", "25006")
-# Invalid authorisation, invalid catalog name, insufficient privilege.
+# Invalid authorisation, invalid catalog name.
 _REFUSING_CLASSES = ("28", "3D")
-_REFUSING_STATES = ("42501",)
+_INSUFFICIENT_PRIVILEGE = "42501"
 # https://www.sqlite.org/rescode.html; the low byte is the primary code.
 _PASSING_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(*, rights: bool = False) -> Iterator[None]:
     """Raise `Unavailable` for what passes by itself and `AccessRefused` for what a person must mend.
 
-    Everything else is a defect, and goes through as it is.
+    Everything else is a defect, and goes through as it is: a lack of `rights` too, unless the block is one that a
+    user without them may have begun, such as a migration.
     """
     try:
         yield
@@ -68,7 +69,7 @@ def translated() -> Iterator[None]:
         state = _state(error)
         if error.connection_invalidated or state in _PASSING_STATES or state[:2] in _PASSING_CLASSES:
             raise Unavailable("the database is busy or restarting") from error
-        if state in _REFUSING_STATES or state[:2] in _REFUSING_CLASSES:
+        if state[:2] in _REFUSING_CLASSES or (rights and state == _INSUFFICIENT_PRIVILEGE):
             raise AccessRefused(f"the database refuses: {error.orig}") from error
         raise
     except OSError as error:  # asyncpg's refusal to connect

@@ -46,7 +46,7 @@ async def migrate(database: Database, *, at: datetime) -> Migrated:
         _refuse_newer(before)
         if before is not None and before != newest_revision():
             copy = _copied(Path(str(database.url.database)), before, at)
-    with translated():
+    with translated(rights=True):
         async with database.writer.begin() as connection:
             if not database.is_sqlite:
                 await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
