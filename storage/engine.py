@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import BigInteger, event, literal
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -101,6 +101,7 @@ def _sqlite(url: URL, *, size: int, seconds: float, begin: str, pragmas: dict[st
         pool_timeout=seconds,
         json_serializer=_dump,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # what callers wrote has no place in a log
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -150,11 +151,9 @@ def _postgresql(url: URL, size: int, seconds: float, *, prepared: bool) -> Async
         connect_args={"timeout": seconds, **options},
         json_serializer=_dump,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # what callers wrote has no place in a log
     )
 
 
 def _dump(value: Any) -> str:
     return orjson.dumps(value).decode()
-
-
-__all__ = ["AsyncConnection", "Database"]
