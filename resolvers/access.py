@@ -100,6 +100,7 @@ async def create_key(
     secret = new_secret()
     key = ApiKey(uuid7(), principal.app_id, checked_name, secret_hash(secret), frozenset(scopes), now, expires_at)
     async with services.storage.writing(principal.app_id) as work:
+        await work.keys.app()
         earlier = await work.idempotency.claim(claim, [key.id], now) if claim else None
         if earlier is not None:
             return NewKey(await work.keys.get(earlier[0]), None)
@@ -122,6 +123,7 @@ async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
     """Return every key of the app, revoked ones too, oldest first."""
     require(principal, Scope.MANAGE_KEYS)
     async with services.storage.reading(principal.app_id) as work:
+        await work.keys.app()
         return await work.keys.all()
 
 

@@ -64,10 +64,11 @@ async def create_calendar(
         if isinstance(resource_id, Malformed):
             problems.append(NotFound(path=("resource_id",), message="There is no such resource."))
         elif resource_id is not None:
-            owners = await work.resources.many([resource_id])
-            if not owners:
+            try:
+                owner = await work.resources.get(resource_id)
+                tzid = tzid or owner.tzid
+            except Refused:
                 problems.append(NotFound(path=("resource_id",), message="There is no such resource."))
-            tzid = tzid or (owners[0].tzid if owners else "UTC")
         if draft.provider not in services.providers:
             expected = "one of " + ", ".join(services.providers.names)
             problems.append(InvalidInput(path=("provider",), message=f"Expected {expected}.", expected=expected))
@@ -98,7 +99,12 @@ async def create_calendar(
 
 
 async def _account(services: Services, work: UnitOfWork, resource_id: UUID | None, provider: str) -> Account:
-    """Return the resource's account at a provider; the sandbox's is opened on the spot, having nobody to ask."""
+    """Return the resource's account at a provider; the sandbox's is opened on the spot, having nobody to ask.
+
+    The resource is held, or without one the app, so that two callers do not open one account each.
+    """
+    if resource_id is None:
+        await work.keys.app(lock=True)
     account = await work.accounts.find(resource_id=resource_id, provider=provider)
     if account is None:
         account = Account(uuid7(), resource_id, provider, AccountState.ACTIVE)
@@ -176,7 +182,7 @@ async def delete_calendar(services: Services, principal: Principal, calendar_id:
         count = await work.events.count_in(calendar.id, tombstones=True)
         if count:
             message = f"The calendar still holds events ({count}, with those whose deletion its provider has not heard"
-            message += " of yet): delete them, or archive it with updateCalendar."
+            message += " of yet: retrySync): delete them, or archive it with updateCalendar."
             raise Refused(InUse(path=("id",), message=message, count=count))
         await work.calendars.remove(calendar.id)
         now = services.clock()

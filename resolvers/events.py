@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
-from kalends.domain.calendars import Calendar
 from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused, StaleVersion, TimeConflict
 from kalends.domain.events import (
     MAX_BATCH,
@@ -88,13 +87,16 @@ async def create_events(
     storage, ids = services.storage, [uuid7() for _ in news]
     if dry_run:
         async with storage.reading(principal.app_id) as work:
-            return (await _judged(services, work, news, ids))[0]
+            written, booked = await _judged(services, principal, work, news, ids)
+            previews = {event.id: _preview(services, event, booked[event.calendar_id]) for event in written.events}
+            return replace(written, previews=previews)
     async with storage.writing(principal.app_id) as work:
         if claim is not None:
             earlier = await work.idempotency.claim(claim, ids, services.clock())
             if earlier is not None:
                 return Written(await _as_they_are_now(work, earlier))
-        written, calendars = await _judged(services, work, news, ids)
+        written, booked = await _judged(services, principal, work, news, ids)
+        calendars = {each.calendar.id: each.calendar for each in booked.values()}
         await work.events.add(written.events)
         await work.changes.note_events(written.events, Operation.CREATED, principal.name)
         enqueued = await enqueue(services, work, calendars, written.events, take=sync_now)
@@ -103,9 +105,10 @@ async def create_events(
 
 
 async def _judged(
-    services: Services, work: UnitOfWork, news: Sequence[NewEvent], ids: Sequence[UUID]
-) -> tuple[Written, dict[UUID, Calendar]]:
+    services: Services, principal: Principal, work: UnitOfWork, news: Sequence[NewEvent], ids: Sequence[UUID]
+) -> tuple[Written, dict[UUID, BookedCalendar]]:
     """Decide about new events under their calendars' locks; raise `Refused` with every problem."""
+    sees = Scope.READ in principal.scopes
     guarded = any(new.draft.on_conflict is not ConflictPolicy.ALLOW for new in news)
     wanted = sorted({new.calendar_id for new in news if new.calendar_id is not None})
     booked = await work.calendars.book(wanted, alone=guarded)
@@ -115,15 +118,13 @@ async def _judged(
     for number, (new, event_id) in enumerate(zip(news, ids, strict=True)):
         try:
             event = _new_event(new, booked, event_id, services.clock())
-            conflicts[event_id] = await _conflicts(work, event, among=events)
+            conflicts[event_id] = await _conflicts(work, event, sees=sees, among=events)
             events.append(event)
         except Refused as refused:
             problems.extend(refused.under(str(number)).problems)
     if problems:
         raise Refused(*problems)
-    previews = {event.id: _preview(services, event, booked[event.calendar_id]) for event in events}
-    calendars = {each.calendar.id: each.calendar for each in booked.values()}
-    return Written(tuple(events), conflicts, previews), calendars
+    return Written(tuple(events), conflicts), booked
 
 
 def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: UUID, now: datetime) -> Event:
@@ -154,10 +155,11 @@ def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: U
     )
 
 
-async def _conflicts(work: UnitOfWork, event: Event, *, among: Sequence[Event] = ()) -> list[Event]:
+async def _conflicts(work: UnitOfWork, event: Event, *, sees: bool, among: Sequence[Event] = ()) -> list[Event]:
     """Return what is in the way of an event that is about to be busy; raise `Refused` where its policy says so.
 
-    `among` are events of the same request that are not stored yet.
+    A caller who may not read (`sees`) learns how many they are, not which. `among` are events of the same request
+    that are not stored yet.
     """
     policy = event.content.on_conflict
     if policy is ConflictPolicy.ALLOW or not event.blocks:
@@ -170,8 +172,10 @@ async def _conflicts(work: UnitOfWork, event: Event, *, among: Sequence[Event] =
     ]
     if found and policy is ConflictPolicy.REJECT:
         count = "1 event is" if len(found) == 1 else f"{len(found)} events are"
-        raise Refused(TimeConflict(path=("start",), message=f"{count} in the way.", conflicts=tuple(found)))
-    return found
+        raise Refused(
+            TimeConflict(path=("start",), message=f"{count} in the way.", conflicts=tuple(found) if sees else ())
+        )
+    return found if sees else []
 
 
 def _preview(services: Services, event: Event, place: BookedCalendar) -> Preview:
@@ -273,7 +277,8 @@ async def _change(
     async with services.storage.writing(principal.app_id) as work:
         before, place = await _held(work, event_id, expected_version)
         after = change(before, place)
-        conflicts = await _conflicts(work, after) if becomes_busy(before, after) else []
+        sees = Scope.READ in principal.scopes
+        conflicts = await _conflicts(work, after, sees=sees) if becomes_busy(before, after) else []
         enqueued = Enqueued()
         if after is not before:
             await work.events.save(after)

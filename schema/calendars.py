@@ -264,7 +264,7 @@ class CalendarMutation:
         """Create one calendar."""
         try:
             calendar = await use_cases.create_calendar(
-                info.context.services, info.context.caller, input.read(), idempotency_key=input.idempotency_key
+                info.context.services, info.context.actor, input.read(), idempotency_key=input.idempotency_key
             )
         except Refused as refused:
             return CreateCalendarPayload(errors=user_errors(refused))
@@ -280,7 +280,7 @@ class CalendarMutation:
         """Change one calendar."""
         try:
             calendar = await use_cases.update_calendar(
-                info.context.services, info.context.caller, parse_id(id), input.read()
+                info.context.services, info.context.actor, parse_id(id), input.read()
             )
         except Refused as refused:
             return UpdateCalendarPayload(errors=user_errors(refused, arguments=("id",)))
@@ -290,7 +290,7 @@ class CalendarMutation:
     async def delete_calendar(self, info: Info, id: Id) -> DeleteCalendarPayload:
         """Delete one calendar."""
         try:
-            deleted = await use_cases.delete_calendar(info.context.services, info.context.caller, parse_id(id))
+            deleted = await use_cases.delete_calendar(info.context.services, info.context.actor, parse_id(id))
         except Refused as refused:
             return DeleteCalendarPayload(errors=user_errors(refused, under=()))
         return DeleteCalendarPayload(deleted_id=strawberry.ID(str(deleted)))

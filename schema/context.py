@@ -46,6 +46,12 @@ class Context:
         return self.principal
 
     @property
+    def actor(self) -> Principal:
+        """Whoever changes something: what was loaded before is forgotten, as the change may make it untrue."""
+        self._loaders = None
+        return self.caller
+
+    @property
     def loaders(self) -> Loaders:
         """The loaders of this request."""
         if self._loaders is None:

@@ -114,7 +114,7 @@ _described(
     "What an API key may do. None includes another.",
     {
         "READ": "Read everything but keys.",
-        "WRITE_EVENTS": "Create, change, cancel and delete events.",
+        "WRITE_EVENTS": "Create, change, cancel and delete events, and see those that it writes, with their sync.",
         "MANAGE_CALENDARS": "Create, change and delete calendars and resources.",
         "MANAGE_KEYS": "List, create and revoke keys; a new key has no scope that its maker lacks.",
     },

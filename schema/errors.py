@@ -53,7 +53,7 @@ class TimeConflictError(UserError):
     """See the description."""
 
     conflicts: list[Annotated[Event, strawberry.lazy("schema.events")]] = strawberry.field(
-        description="The events in the way, earliest first, at most 50."
+        description="The events in the way, earliest first, at most 50; empty for a key without the scope READ."
     )
 
 

@@ -61,7 +61,10 @@ RetrySyncError = Annotated[
 ]
 
 ERRORS = "What is wrong, all of it at once; empty where it was done."
-CONFLICTS = "The events in the way, where the policy is WARN; earliest first, at most 50 per event."
+CONFLICTS = (
+    "The events in the way, where the policy is WARN; earliest first, at most 50 per event. "
+    "Empty for a key without the scope READ."
+)
 EVENT = "The event as it is stored now; null where it was refused."
 
 
@@ -201,7 +204,7 @@ class EventMutation:
         try:
             written = await use_cases.create_events(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 [input.read()],
                 operation="createEvent",
                 idempotency_key=input.idempotency_key,
@@ -225,7 +228,7 @@ class EventMutation:
         try:
             written = await use_cases.create_events(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 [each.read() for each in input.events],
                 operation="createEvents",
                 idempotency_key=input.idempotency_key,
@@ -254,7 +257,7 @@ class EventMutation:
         try:
             written = await use_cases.update_event(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 parse_id(id),
                 input.read(),
                 expected_version=input.expected_version,
@@ -276,7 +279,7 @@ class EventMutation:
         try:
             written = await use_cases.cancel_event(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 parse_id(id),
                 expected_version=expected_version,
                 sync_now=sync_provider,
@@ -297,7 +300,7 @@ class EventMutation:
         try:
             deleted = await use_cases.delete_event(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 parse_id(id),
                 expected_version=expected_version,
                 sync_now=sync_provider,
@@ -322,7 +325,7 @@ class EventMutation:
         try:
             written = await use_cases.respond_to_event(
                 info.context.services,
-                info.context.caller,
+                info.context.actor,
                 parse_id(id),
                 rsvp,
                 expected_version=expected_version,
@@ -333,16 +336,17 @@ class EventMutation:
         return RespondToEventPayload(event=Event.of(written.event), conflicts=_conflicts(written))
 
     @strawberry.mutation(
-        description="Bring an event to its provider again, now: after a failure, or once its account was put right."
+        description="Bring an event to its provider again, now: after a failure, or once its account was put right. "
+        "Of a deleted event it is the deletion that is brought there, and `event` is null."
     )
     async def retry_sync(self, info: Info, event_id: Id) -> RetrySyncPayload:
         """Wake the event's lane."""
         try:
-            event = await retry_sync(info.context.services, info.context.caller, parse_id(event_id))
+            event = await retry_sync(info.context.services, info.context.actor, parse_id(event_id))
         except Refused as refused:
             errors = [replace(error, path=["eventId"]) for error in user_errors(refused, under=())]
             return RetrySyncPayload(errors=errors)
-        return RetrySyncPayload(event=Event.of(event))
+        return RetrySyncPayload(event=Event.of(event) if event else None)
 
 
 def _conflicts(written: Written) -> list[Event]:

@@ -221,7 +221,7 @@ class ResourceMutation:
         """Create one resource."""
         try:
             resource = await use_cases.create_resource(
-                info.context.services, info.context.caller, input.read(), idempotency_key=input.idempotency_key
+                info.context.services, info.context.actor, input.read(), idempotency_key=input.idempotency_key
             )
         except Refused as refused:
             return CreateResourcePayload(errors=user_errors(refused))
@@ -237,7 +237,7 @@ class ResourceMutation:
         """Change one resource."""
         try:
             resource = await use_cases.update_resource(
-                info.context.services, info.context.caller, parse_id(id), input.read()
+                info.context.services, info.context.actor, parse_id(id), input.read()
             )
         except Refused as refused:
             return UpdateResourcePayload(errors=user_errors(refused, arguments=("id",)))
@@ -247,7 +247,7 @@ class ResourceMutation:
     async def delete_resource(self, info: Info, id: Id) -> DeleteResourcePayload:
         """Delete one resource."""
         try:
-            deleted = await use_cases.delete_resource(info.context.services, info.context.caller, parse_id(id))
+            deleted = await use_cases.delete_resource(info.context.services, info.context.actor, parse_id(id))
         except Refused as refused:
             return DeleteResourcePayload(errors=user_errors(refused, under=()))
         return DeleteResourcePayload(deleted_id=strawberry.ID(str(deleted)))

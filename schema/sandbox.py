@@ -83,7 +83,7 @@ class SandboxMutation:
             reply_lost=input.reply_lost,
         )
         try:
-            await configure_sandbox(info.context.services, info.context.caller, parse_id(input.calendar_id), faults)
+            await configure_sandbox(info.context.services, info.context.actor, parse_id(input.calendar_id), faults)
         except Refused as refused:
             return ConfigureSandboxPayload(errors=user_errors(refused))
         told = SandboxFaults(**{name: getattr(faults, name) for name in Faults.__slots__})

@@ -21,9 +21,10 @@ TOUCH_EVERY = timedelta(minutes=1)
 class KeyRepository(Repository):
     """One app and its keys."""
 
-    async def app(self) -> App:
-        """Return the app itself."""
-        row = await self.one(select(APPS).where(APPS.c.id == self.app_id))
+    async def app(self, *, lock: bool = False) -> App:
+        """Return the app itself; raise `Refused` where there is none."""
+        query = select(APPS).where(APPS.c.id == self.app_id)
+        row = await self.one(query.with_for_update() if lock else query)
         if row is None:
             raise Refused(NotFound(path=("app",), message="There is no such app."))
         return App(row.id, row.name, row.created_at)

@@ -45,11 +45,9 @@ class ChangeRepository(Repository):
         ]
         await self._write(rows)
 
-    async def note(
-        self, kind: str, subject_id: UUID, operation: Operation, *, origin: str, at: datetime, calendar: bool = False
-    ) -> None:
+    async def note(self, kind: str, subject_id: UUID, operation: Operation, *, origin: str, at: datetime) -> None:
         """Note what happened to something that is not an event."""
-        calendar_id = subject_id if calendar else None
+        calendar_id = subject_id if kind == "calendar" else None
         row = {"id": uuid7(), "kind": kind, "subject_id": subject_id, "calendar_id": calendar_id, "version": 0}
         await self._write([row | {"operation": operation, "origin": origin, "at": at}])
 

@@ -20,7 +20,7 @@ from storage.models import MICROSECOND, now_plus
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 10
+BUSY_SECONDS = 5
 LOCK_MILLISECONDS = 5_000
 SWITCHES = 10
 
@@ -47,7 +47,7 @@ class Database:
         self.skew = timedelta()
         if self.is_sqlite:
             self._prepare_folder()
-            self.writer = _sqlite(self.url, size=1, seconds=BUSY_SECONDS, begin="BEGIN IMMEDIATE", pragmas={})
+            self.writer = _sqlite(self.url, size=1, seconds=pool_seconds, begin="BEGIN IMMEDIATE", pragmas={})
             self.reader = _sqlite(
                 self.url, size=pool_size, seconds=pool_seconds, begin="BEGIN", pragmas={"query_only": "ON"}
             )

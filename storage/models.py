@@ -124,7 +124,7 @@ class ApiKeyRow(Table, table=True):
     """A key; the secret's hash only."""
 
     __tablename__ = "api_key"
-    __table_args__ = (ForeignKeyConstraint(["app_id"], ["app.id"]), Index("ix_api_key_id", "id", unique=True))
+    __table_args__ = (ForeignKeyConstraint(["app_id"], ["app.id"]), Index("ix_api_key_id", "id"))
     app_id: UUID = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
     name: str = _text(200)

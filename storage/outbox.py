@@ -69,9 +69,9 @@ class LinkRepository(Repository):
         """
         await self._set(event_id, generation=generation, remote_id=None, remote_etag=None, remote_url=None)
 
-    async def pushed(self, event_id: UUID, version: int, at: datetime) -> None:
-        """Note that the provider has this version."""
-        await self._set(event_id, pushed_version=version, last_synced_at=at)
+    async def pushed(self, event_id: UUID, version: int) -> None:
+        """Note that the provider needs to hear nothing of this version."""
+        await self._set(event_id, pushed_version=version)
 
     async def learn(
         self, event_id: UUID, version: int, at: datetime, *, remote_id: str, etag: str, url: str | None, generation: int

@@ -50,7 +50,7 @@ class Repository:
         """Begin an INSERT that can say ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.database.is_sqlite else postgresql.insert(table)
 
-    async def lock(self, table: Table, row_id: UUID, *, shared: bool = False) -> Any | None:
+    async def lock(self, table: Table, row_id: UUID) -> Any | None:
         """Read a row and hold it to the end of the transaction. On SQLite the transaction already is alone."""
         query = select(table).where(*self.mine(table), table.c.id == row_id)
-        return await self.one(query.with_for_update(read=shared))
+        return await self.one(query.with_for_update())

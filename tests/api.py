@@ -223,7 +223,7 @@ installed_providers = cache(entry_points)
 
 async def build_house(database: Database, clock: Clock, **settings: Any) -> House:
     """Start a server on a migrated database. The worker is off: tests drive it."""
-    chosen = Settings(**{"worker": False, "limit_cost": 10**7, "limit_fields": 10**4, "limit_tokens": 10**5} | settings)
+    chosen = Settings(**{"worker": False, "limit_cost": 10**9, "limit_fields": 10**4, "limit_tokens": 10**5} | settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "entry_points", installed_providers)
         services = replace(server.build_services(database, chosen), clock=clock, chance=lambda: 0.5)

@@ -5,7 +5,7 @@ The words are RFC 5545's; the ones on the GraphQL surface are the schema's busin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -210,10 +210,15 @@ def checked_description(problems: list[Problem], text: str | None) -> str | None
 
 
 def invited(
-    problems: list[Problem], emails: Iterable[str | Malformed], *, owner: str | None, partstat: Partstat
+    problems: list[Problem], emails: Sequence[str | Malformed], *, owner: str | None, partstat: Partstat
 ) -> tuple[Attendee, ...]:
     """Return the attendees, duplicates folded; `owner`, if among them, has `partstat`, the others none yet."""
     folded: dict[str, Attendee] = {}
+    expected = f"at most {MAX_ATTENDEES} participants"
+    if len(emails) > 2 * MAX_ATTENDEES:  # so many that not even the problems of each would be read
+        message = f"Expected {expected}; these are {len(emails)}."
+        problems.append(InvalidInput(path=("attendees",), message=message, expected=expected))
+        return ()
     for number, email in enumerate(emails):
         if isinstance(email, Malformed):
             message = f"Expected {email.expected}."
@@ -223,7 +228,6 @@ def invited(
         mine = owner is not None and email.lower() == owner.lower()
         folded.setdefault(email.lower(), Attendee(email, partstat if mine else Partstat.NEEDS_ACTION))
     if len(folded) > MAX_ATTENDEES:
-        expected = f"at most {MAX_ATTENDEES} participants"
         message = f"Expected {expected}; these are {len(folded)}."
         problems.append(InvalidInput(path=("attendees",), message=message, expected=expected))
     return tuple(folded.values())

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -168,18 +169,25 @@ def create_app(settings: Settings, *, welcome: Welcome | None = None, database: 
         mounts = [Mount(ASSETS_PATH, graphiql_assets()), Route(GRAPHQL, shown), Route("/", _to_graphiql)]
     else:
         mounts = [Route(GRAPHQL, endpoint)]
-    middleware = [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            max_age=600,
+    return Starlette(routes=[*routes, *mounts], lifespan=lifespan, middleware=_middleware(settings))
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Return what stands before every route: nothing, unless the settings ask for it."""
+    chosen = []
+    if settings.allowed_hosts:
+        chosen.append(Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False))
+    if settings.cors_origins:
+        chosen.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["POST"],
+                allow_headers=["authorization", "content-type", "x-request-id"],
+                max_age=600,
+            )
         )
-    ]
-    return Starlette(
-        routes=[*routes, *mounts], lifespan=lifespan, middleware=middleware if settings.cors_origins else []
-    )
+    return chosen
 
 
 async def _healthy(_request: Request) -> Response:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kalends.server.settings import Settings
 
 OURS = ("schema", "resolvers", "providers", "storage")
+LOOPBACK_NAMES = ["localhost", "127.0.0.1", "["]  # the last is what Starlette takes for the name in [::1]:8000
 DEMO_DATABASE = Path("var/demo.sqlite3")
 
 cli = typer.Typer(
@@ -79,6 +80,7 @@ def serve(
     changes: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     if demo:
         changes |= {"mode": "development", "database_url": SecretStr(f"sqlite:///{DEMO_DATABASE}")}
+        changes["allowed_hosts"] = LOOPBACK_NAMES
     settings = load_settings(**changes)
     if demo and not _is_loopback(settings.host):
         fail("the demo shows its key to everybody who opens the page: it listens on loopback only")

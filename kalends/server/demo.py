@@ -34,12 +34,20 @@ async def prepare_demo(services: Services, key_file: Path) -> Demo:
     """Return the demo behind the key in `key_file`; where the key does not open the database, make a new one."""
     known = _read(key_file)
     principal = await access.authenticate(services, known) if read_token(known) else None
-    if principal is None:
+    sandbox = await _sandbox(services, principal) if principal is not None else None
+    if sandbox is None:
         known, principal = await _new(services)
         _write_private(key_file, known)
-    page = await calendars.list_calendars(services, principal, limit=100, after=None, resource_id=None, archived=False)
-    sandbox = next(each for each in page if each.provider == SANDBOX)
+        sandbox = await _sandbox(services, principal)
+    if sandbox is None:  # pragma: no cover  it was made just now
+        raise RuntimeError("a new demo has a calendar at the sandbox")
     return Demo(known, sandbox.id, _at(services, days=1, hour=14))
+
+
+async def _sandbox(services: Services, principal: Principal) -> Calendar | None:
+    """Return a calendar at the sandbox; a visitor may have archived or deleted the one there was."""
+    page = await calendars.list_calendars(services, principal, limit=100, after=None, resource_id=None, archived=False)
+    return next((each for each in page if each.provider == SANDBOX), None)
 
 
 async def _new(services: Services) -> tuple[str, Principal]:

@@ -41,6 +41,9 @@ PUBLIC_FIELDS = frozenset({"__typename", "__schema", "__type", "_service"})
 UNSIZED_LIST = 10
 """The items a list is taken to have when no argument says how many."""
 
+LONG_LISTS = {"conflicts": 25}
+"""Lists without such an argument that are taken to be longer, by the field's name: nested, they would multiply."""
+
 _SIZING_ARGUMENTS = ("first", "last", "representations", "ids", "events")
 _LARGEST_INT = 2**31 - 1
 
@@ -314,7 +317,7 @@ def _size(node: FieldNode, definition: GraphQLField | None) -> Size:
             return size
         if isinstance(default, int):
             return otherwise
-    return Size(UNSIZED_LIST)
+    return Size(LONG_LISTS.get(node.name.value, UNSIZED_LIST))
 
 
 def _written_size(value: ValueNode, otherwise: int) -> Size | None:

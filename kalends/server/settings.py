@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     cors_origins: list[str] = Field(
         [], description="Web origins whose pages may call the API, such as `https://app.example.org`; none by default."
     )
+    allowed_hosts: list[str] = Field(
+        [],
+        description="Names by which the server may be addressed, such as `calendar.example.org`; any by default. "
+        "The demo takes loopback names only, so that no web page can reach it by a name of its own.",
+    )
     anonymous_key: SecretStr | None = Field(
         None,
         description="The key with which requests without one act: only where nobody but a trusted gateway can connect.",

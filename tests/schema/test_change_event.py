@@ -195,11 +195,9 @@ async def test_a_deleted_event_is_gone_for_good(house: House, ours: Tenant, prov
         ("cancelEvent", {}),
         ("updateEvent", {"input": {"what": "Back"}}),
         ("respondToEvent", {"rsvp": "ACCEPTED"}),
-        ("retrySync", {}),
     ):
-        name = "eventId" if field == "retrySync" else "id"
-        errors = await ours.api.refused(field, **{name: created["id"]}, **arguments)
-        assert problems(errors) == [("NotFoundError", "NOT_FOUND", name)]
+        errors = await ours.api.refused(field, id=created["id"], **arguments)
+        assert problems(errors) == [("NotFoundError", "NOT_FOUND", "id")]
     assert await dump(house.database) == before
 
 

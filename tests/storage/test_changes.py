@@ -22,7 +22,7 @@ async def test_changes_are_noted_in_the_order_in_which_they_happen(storage: Stor
     calendar = await add_calendar(storage, app_id)
     events = [make_event(calendar.id) for _ in range(3)]
     async with storage.writing(app_id) as work:
-        await work.changes.note("calendar", calendar.id, Operation.CREATED, origin="key:1", at=NOW, calendar=True)
+        await work.changes.note("calendar", calendar.id, Operation.CREATED, origin="key:1", at=NOW)
         await work.changes.note_events(events, Operation.CREATED, "key:1")
     async with storage.writing(app_id) as work:
         await work.changes.note_events([events[0].deleted(NOW)], Operation.DELETED, "sync")

@@ -151,7 +151,7 @@ CALLS: dict[str, Call] = {
         b.event.id, 9, NOW, remote_id="r-9", etag="9", url=None, generation=9
     ),
     "links.many": lambda work, b: work.links.many([b.event.id]),
-    "links.pushed": lambda work, b: work.links.pushed(b.event.id, 9, NOW),
+    "links.pushed": lambda work, b: work.links.pushed(b.event.id, 9),
     "links.track": lambda work, b: work.links.track([b.event]),
     "resources.add": lambda work, _: work.resources.add(make_resource()),
     "resources.get": lambda work, b: work.resources.get(b.resource.id),

@@ -52,7 +52,7 @@ class Connected:
     async def pushed(self, event: Event) -> None:
         """Acknowledge a version the way a worker does after the provider's answer."""
         async with self.storage.writing(self.app_id) as work:
-            await work.links.pushed(event.id, event.version, NOW)
+            await work.links.pushed(event.id, event.version)
             await work.intents.settle(event.id)
 
     async def release(self, lane: Lane, pause: timedelta | None = None, failures: int = 0) -> None:
@@ -267,7 +267,7 @@ async def test_an_event_that_changes_while_it_is_sent_keeps_its_intent(ours: Con
     async with ours.storage.reading(ours.app_id) as work:
         assert await work.intents.many([event.id]) == {}
         link = (await work.links.many([event.id]))[event.id]
-    assert (link.local_version, link.pushed_version, link.last_synced_at) == (2, 2, NOW)
+    assert (link.local_version, link.pushed_version, link.last_synced_at) == (2, 2, None)
 
 
 async def test_intents_come_in_the_order_of_their_wishes_and_when_they_are_due(

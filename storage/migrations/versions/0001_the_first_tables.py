@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["app_id"], ["app.id"], name="fk_api_key_app"),
         sa.PrimaryKeyConstraint("app_id", "id", name="pk_api_key"),
     )
-    op.create_index("ix_api_key_id", "api_key", ["id"], unique=True)
+    op.create_index("ix_api_key_id", "api_key", ["id"])
 
     op.create_table(
         "change",
