@@ -9,11 +9,12 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import MAX_NAME, Account, AccountState, Calendar
-from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused, TimeConflict
-from kalends.domain.events import ConflictPolicy, Event, checked
+from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
+from kalends.domain.events import checked
 from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
 from kalends.domain.values import read_text
+from resolvers.guard import conflicts_of
 from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
 from resolvers.sync import enqueue
@@ -157,21 +158,12 @@ async def _move_days(services: Services, work: UnitOfWork, principal: Principal,
     except Refused as refused:  # a day that the new zone skips
         raise refused.under("tzid") from None
     if moved:
+        together = [event.id for event in moved]
         for event in moved:
             await work.events.save(event)
-            if event.content.on_conflict is ConflictPolicy.REJECT and event.blocks:
-                await _guard(work, event, together=moved)
+            await conflicts_of(work, principal, event, but=together, path=("tzid",))
         await work.changes.note_events(moved, Operation.UPDATED, principal.name)
         await enqueue(services, work, {calendar.id: calendar}, moved, take=False)
-
-
-async def _guard(work: UnitOfWork, event: Event, *, together: Sequence[Event]) -> None:
-    """Raise `Refused` where the days that an event takes in the new zone are taken by what does not move with it."""
-    others = [each.id for each in together]
-    conflicts = await work.events.in_the_way(event.calendar_id, event.when.span, but=others)
-    if conflicts:
-        message = f"In that zone, the days of “{event.content.summary}” are taken."
-        raise Refused(TimeConflict(path=("tzid",), message=message, conflicts=tuple(conflicts)))
 
 
 async def delete_calendar(services: Services, principal: Principal, calendar_id: UUID | None) -> UUID:

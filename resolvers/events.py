@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
-from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused, StaleVersion, TimeConflict
+from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused, StaleVersion
 from kalends.domain.events import (
     MAX_BATCH,
     ConflictPolicy,
@@ -25,6 +25,7 @@ from kalends.domain.events import (
 )
 from kalends.domain.ids import uuid7
 from providers.interface import Identity, Outgoing
+from resolvers.guard import conflicts_of
 from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
 from resolvers.sync import Enqueued, after_commit, enqueue
@@ -108,7 +109,6 @@ async def _judged(
     services: Services, principal: Principal, work: UnitOfWork, news: Sequence[NewEvent], ids: Sequence[UUID]
 ) -> tuple[Written, dict[UUID, BookedCalendar]]:
     """Decide about new events under their calendars' locks; raise `Refused` with every problem."""
-    sees = Scope.READ in principal.scopes
     guarded = any(new.draft.on_conflict is not ConflictPolicy.ALLOW for new in news)
     wanted = sorted({new.calendar_id for new in news if new.calendar_id is not None})
     booked = await work.calendars.book(wanted, alone=guarded)
@@ -118,7 +118,7 @@ async def _judged(
     for number, (new, event_id) in enumerate(zip(news, ids, strict=True)):
         try:
             event = _new_event(new, booked, event_id, services.clock())
-            conflicts[event_id] = await _conflicts(work, event, sees=sees, among=events)
+            conflicts[event_id] = await conflicts_of(work, principal, event, among=events)
             events.append(event)
         except Refused as refused:
             problems.extend(refused.under(str(number)).problems)
@@ -153,29 +153,6 @@ def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: U
         created_at=now,
         updated_at=now,
     )
-
-
-async def _conflicts(work: UnitOfWork, event: Event, *, sees: bool, among: Sequence[Event] = ()) -> list[Event]:
-    """Return what is in the way of an event that is about to be busy; raise `Refused` where its policy says so.
-
-    A caller who may not read (`sees`) learns how many they are, not which. `among` are events of the same request
-    that are not stored yet.
-    """
-    policy = event.content.on_conflict
-    if policy is ConflictPolicy.ALLOW or not event.blocks:
-        return []
-    found = await work.events.in_the_way(event.calendar_id, event.when.span, but=[event.id])
-    found += [
-        other
-        for other in among
-        if other.calendar_id == event.calendar_id and other.blocks and other.when.span.overlaps(event.when.span)
-    ]
-    if found and policy is ConflictPolicy.REJECT:
-        count = "1 event is" if len(found) == 1 else f"{len(found)} events are"
-        raise Refused(
-            TimeConflict(path=("start",), message=f"{count} in the way.", conflicts=tuple(found) if sees else ())
-        )
-    return found if sees else []
 
 
 def _preview(services: Services, event: Event, place: BookedCalendar) -> Preview:
@@ -277,8 +254,7 @@ async def _change(
     async with services.storage.writing(principal.app_id) as work:
         before, place = await _held(work, event_id, expected_version)
         after = change(before, place)
-        sees = Scope.READ in principal.scopes
-        conflicts = await _conflicts(work, after, sees=sees) if becomes_busy(before, after) else []
+        conflicts = await conflicts_of(work, principal, after) if becomes_busy(before, after) else []
         enqueued = Enqueued()
         if after is not before:
             await work.events.save(after)

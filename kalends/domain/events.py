@@ -214,12 +214,8 @@ def invited(
 ) -> tuple[Attendee, ...]:
     """Return the attendees, duplicates folded; `owner`, if among them, has `partstat`, the others none yet."""
     folded: dict[str, Attendee] = {}
-    expected = f"at most {MAX_ATTENDEES} participants"
-    if len(emails) > 2 * MAX_ATTENDEES:  # so many that not even the problems of each would be read
-        message = f"Expected {expected}; these are {len(emails)}."
-        problems.append(InvalidInput(path=("attendees",), message=message, expected=expected))
-        return ()
-    for number, email in enumerate(emails):
+    flood = len(emails) > 2 * MAX_ATTENDEES  # so many that nobody would read the problems of each
+    for number, email in enumerate(() if flood else emails):
         if isinstance(email, Malformed):
             message = f"Expected {email.expected}."
             path = ("attendees", str(number))
@@ -227,8 +223,10 @@ def invited(
             continue
         mine = owner is not None and email.lower() == owner.lower()
         folded.setdefault(email.lower(), Attendee(email, partstat if mine else Partstat.NEEDS_ACTION))
-    if len(folded) > MAX_ATTENDEES:
-        message = f"Expected {expected}; these are {len(folded)}."
+    count = len(emails) if flood else len(folded)
+    if count > MAX_ATTENDEES:
+        expected = f"at most {MAX_ATTENDEES} participants"
+        message = f"Expected {expected}; these are {count}."
         problems.append(InvalidInput(path=("attendees",), message=message, expected=expected))
     return tuple(folded.values())
 

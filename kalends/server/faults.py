@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 class Fault:
     """One error of the answer: `message` for people, `code` and `extensions` for programs.
 
-    Codes in use: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, UNAVAILABLE (`retryAfter`: whole seconds),
+    Codes in use: UNAUTHENTICATED, FORBIDDEN, BAD_USER_INPUT, UNAVAILABLE (`retryAfter`: whole seconds),
     TIMEOUT, LIMIT_EXCEEDED.
     """
 
