@@ -33,6 +33,10 @@ class Registry:
     def __contains__(self, name: object) -> bool:
         return name in self._providers
 
+    def get(self, name: str) -> Provider | None:
+        """Return a provider, None where there is none of that name."""
+        return self._providers.get(name)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all providers, in order."""

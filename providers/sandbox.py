@@ -1,39 +1,49 @@
 """A provider inside the process, with latency and faults on demand: what frontends develop against.
 
 It behaves as Google Calendar does where providers differ: the client names the copy, a name once deleted stays taken,
-updates carry an etag. It remembers in the database, so that it outlives a restart, in transactions of its own, so that
-it is as far away as another company's server: a reply can be lost after the copy was written.
+updates carry an etag, changes are read by a token. It remembers in the database, so that it outlives a restart, in
+transactions of its own, so that it is as far away as another company's server: a reply can be lost after the copy was
+written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from kalends.domain.sync import SandboxCopy
-from providers.interface import (
+from kalends.domain.events import ConflictPolicy, EventState
+from kalends.domain.plain import from_plain, to_plain
+from kalends.domain.sync import SandboxCopy, SyncWarning
+from providers.errors import (
     AlreadyExists,
-    Capabilities,
     Gone,
-    Identity,
     OutcomeUnknown,
-    Outgoing,
+    ProviderError,
     ReconnectRequired,
+    Stale,
+    Throttled,
+    TokenExpired,
+    Unreachable,
+)
+from providers.interface import (
+    Capabilities,
+    Identity,
+    Known,
+    Outgoing,
+    Page,
     RemoteCalendar,
     RemoteEvent,
     SandboxTable,
-    Stale,
     Surroundings,
-    Throttled,
-    Unreachable,
 )
 
 T = TypeVar("T")
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,18 @@ class SandboxProvider:
 
     name = "sandbox"
     capabilities = Capabilities(
-        remote=True, suppress_invites=True, set_own_rsvp=True, keeps_cancelled=True, keeps_metadata=True
+        remote=True,
+        writes=True,
+        suppress_invites=True,
+        set_own_rsvp=True,
+        keeps_cancelled=True,
+        keeps_tentative=True,
+        keeps_metadata=True,
+        keeps_visibility=True,
+        max_reminders=5,
+        recurrence=True,
+        rdates=True,
+        poll=timedelta(seconds=10),
     )
 
     def __init__(
@@ -74,37 +95,50 @@ class SandboxProvider:
     async def create(self, calendar: RemoteCalendar, outgoing: Outgoing) -> RemoteEvent:
         """Create a copy under our name for it; a second one is refused, also after a deletion."""
 
-        async def write(table: SandboxTable) -> SandboxCopy:
+        async def write(table: SandboxTable) -> SandboxCopy | ProviderError:
             account, name = _account(calendar), outgoing.identity.key
             taken = await table.find(account, name, lock=True)
             if taken is not None:
-                raise _Noted(replace(taken, calls=taken.calls + 1), AlreadyExists("The sandbox has this event."))
-            return SandboxCopy(account, calendar.remote_id, name, 1, deleted=False, body=self.preview(outgoing))
+                await table.put(replace(taken, calls=taken.calls + 1))
+                return AlreadyExists("The sandbox has this event.")
+            return await _put(
+                table, SandboxCopy(account, calendar.remote_id, name, 1, deleted=False, body=self.preview(outgoing))
+            )
 
-        return await self._write(calendar, write)
+        return _seen(await self._meet(calendar, write))
 
     async def update(self, calendar: RemoteCalendar, outgoing: Outgoing, known: RemoteEvent) -> RemoteEvent:
-        """Write over a copy whose etag is the one that we know."""
+        """Write what has changed over a copy whose etag is the one that we know."""
+        changed = self._changed(outgoing)
+        if not changed and outgoing.agreed is not None:
+            return replace(known, state=outgoing.agreed.theirs)
 
-        async def write(table: SandboxTable) -> SandboxCopy:
+        async def write(table: SandboxTable) -> SandboxCopy | ProviderError:
             copy = await table.find(_account(calendar), known.remote_id, lock=True)
             if copy is None or copy.deleted:
-                raise Gone("The sandbox no longer has this event.")
+                return Gone("The sandbox no longer has this event.")
             copy = replace(copy, calls=copy.calls + 1)
             if _etag(copy) != known.etag:
-                raise _Noted(copy, Stale("The event was changed in the sandbox."))
-            return replace(copy, revision=copy.revision + 1, body=self.preview(outgoing))
+                await table.put(copy)
+                return Stale("The event was changed in the sandbox.")
+            return await _put(table, replace(copy, revision=copy.revision + 1, body={**copy.body, **changed}))
 
-        return await self._write(calendar, write)
+        return _seen(await self._meet(calendar, write))
 
-    async def delete(self, calendar: RemoteCalendar, outgoing: Outgoing, remote_id: str | None) -> None:
+    async def delete(self, calendar: RemoteCalendar, outgoing: Outgoing, known: RemoteEvent | None) -> None:
         """Delete a copy; its name stays taken."""
 
-        async def write(table: SandboxTable) -> SandboxCopy | None:
-            copy = await table.find(_account(calendar), remote_id or outgoing.identity.key, lock=True)
+        async def write(table: SandboxTable) -> ProviderError | None:
+            name = known.remote_id if known else outgoing.identity.key
+            copy = await table.find(_account(calendar), name, lock=True)
             if copy is None or copy.deleted:
                 return None
-            return replace(copy, revision=copy.revision + 1, calls=copy.calls + 1, deleted=True)
+            copy = replace(copy, calls=copy.calls + 1)
+            if known is not None and _etag(copy) != known.etag:
+                await table.put(copy)
+                return Stale("The event was changed in the sandbox.")
+            await table.put(replace(copy, revision=copy.revision + 1, deleted=True))
+            return None
 
         await self._meet(calendar, write)
 
@@ -114,49 +148,53 @@ class SandboxProvider:
         async def read(table: SandboxTable) -> SandboxCopy | None:
             return await table.find(_account(calendar), remote_id or identity.key)
 
-        copy = await self._meet(calendar, read, writes=False)
+        copy = await self._meet(calendar, read)
         return None if copy is None else _seen(copy)
 
+    async def changes(self, calendar: RemoteCalendar, token: str | None, known: Known) -> AsyncIterator[Page]:  # noqa: ARG002
+        """Yield the copies that changed after a position, which is the token."""
+        if token is not None and not token.isdecimal():
+            raise TokenExpired("The sandbox does not know this token.")
+        position, more = int(token or 0), True
+        while more:
+
+            async def read(table: SandboxTable, after: int = position) -> Sequence[SandboxCopy]:
+                return await table.since(_account(calendar), calendar.remote_id, after, PAGE)
+
+            found = await self._meet(calendar, read)
+            position, more = (found[-1].position if found else position), len(found) == PAGE
+            events = [_seen(copy) for copy in found]
+            yield Page(events) if more else Page(events, token=str(position), whole=token is None)
+
+    def expected(self, outgoing: Outgoing) -> EventState | None:
+        """Return the event without what only we have words for."""
+        content = replace(outgoing.event.content, send_invitations=False, on_conflict=ConflictPolicy.ALLOW)
+        return replace(outgoing.event.state, content=content)
+
+    def warnings(self, outgoing: Outgoing) -> tuple[SyncWarning, ...]:  # noqa: ARG002
+        """Return nothing: it can keep everything."""
+        return ()
+
     def preview(self, outgoing: Outgoing) -> Mapping[str, Any]:
-        """Return the event in the sandbox's words, which are close to Google's."""
-        event, content, when = outgoing.event, outgoing.event.content, outgoing.event.when
-        return {
+        """Return the event in the sandbox's words."""
+        event, state = outgoing.event, self.expected(outgoing)
+        told = to_plain(state) if state is not None else {}
+        return told | {
             "id": outgoing.identity.key,
             "iCalUID": outgoing.identity.uid,
+            "kalends": str(event.id),
             "sequence": event.sequence,
-            "summary": content.summary,
-            "location": content.location,
-            "description": content.description,
-            "start": _end(when.start.isoformat(), when.tzid, all_day=when.all_day),
-            "end": _end(when.end.isoformat(), when.tzid, all_day=when.all_day),
-            "status": content.status.lower(),
-            "transparency": "transparent" if content.transparent else "opaque",
-            "ownResponse": content.partstat,
-            "attendees": [{"email": each.email, "responseStatus": each.partstat} for each in content.attendees],
-            "sendUpdates": "all" if content.send_invitations else "none",
-            "extendedProperties": {"private": dict(content.metadata)},
+            "sendUpdates": "all" if event.content.send_invitations else "none",
         }
 
     def mailed(self, outgoing: Outgoing) -> tuple[str, ...]:
         """Return the invitees where invitations are asked for."""
         return outgoing.invitees if outgoing.event.content.send_invitations else ()
 
-    async def _write(
-        self, calendar: RemoteCalendar, action: Callable[[SandboxTable], Awaitable[SandboxCopy]]
-    ) -> RemoteEvent:
-        copy = await self._meet(calendar, action)
-        if copy is None:  # pragma: no cover  create and update return the copy or raise
-            raise Gone("The sandbox no longer has this event.")
-        return _seen(copy)
-
     async def _meet(
-        self,
-        calendar: RemoteCalendar,
-        action: Callable[[SandboxTable], Awaitable[SandboxCopy | None]],
-        *,
-        writes: bool = True,
-    ) -> SandboxCopy | None:
-        """Let the account's faults happen around an action."""
+        self, calendar: RemoteCalendar, action: Callable[[SandboxTable], Awaitable[T | ProviderError]]
+    ) -> T:
+        """Let the account's faults happen around an action. An error that it returns is raised after its commit."""
         faults = await self._to_its_end(self._faults(calendar))
         if faults.latency:
             await self._sleep(faults.latency)
@@ -166,33 +204,31 @@ class SandboxProvider:
             raise Throttled("The sandbox is busy (429).", retry_after=timedelta(seconds=faults.retry_after))
         if self._chance() < faults.unavailable:
             raise Unreachable("The sandbox is unavailable (503).")
-        copy, noted = await self._to_its_end(self._done(calendar, action, writes=writes))
+        answer = await self._to_its_end(self._done(calendar, action))
         if self._chance() < faults.reply_lost:
             raise OutcomeUnknown("The sandbox's answer was lost.")
-        if noted is not None:
-            raise noted
-        return copy
+        if isinstance(answer, ProviderError):
+            raise answer
+        return answer
+
+    def _changed(self, outgoing: Outgoing) -> Mapping[str, Any]:
+        """Return what of the copy's body must be written: all of it, or what differs from what was agreed."""
+        new = self.preview(outgoing)
+        if outgoing.agreed is None:
+            return new
+        agreed, event = outgoing.agreed.ours, outgoing.event
+        before = replace(event, when=agreed.when, content=agreed.content, recurrence=agreed.recurrence)
+        old = self.preview(replace(outgoing, event=before))
+        changed = {name: new.get(name) for name in new.keys() | old.keys() if new.get(name) != old.get(name)}
+        return changed | {"sequence": event.sequence} if changed else {}
 
     async def _faults(self, calendar: RemoteCalendar) -> Faults:
         async with self._memory(calendar.app_id) as table:
             return Faults(**await table.faults(_account(calendar)))
 
-    async def _done(
-        self,
-        calendar: RemoteCalendar,
-        action: Callable[[SandboxTable], Awaitable[SandboxCopy | None]],
-        *,
-        writes: bool,
-    ) -> tuple[SandboxCopy | None, AlreadyExists | Stale | None]:
+    async def _done(self, calendar: RemoteCalendar, action: Callable[[SandboxTable], Awaitable[T]]) -> T:
         async with self._memory(calendar.app_id) as table:
-            noted = None
-            try:
-                copy = await action(table)
-            except _Noted as error:
-                noted, copy = error.error, error.copy
-            if writes and copy is not None:
-                await table.put(copy)
-        return copy, noted
+            return await action(table)
 
     async def _to_its_end(self, transaction: Coroutine[Any, Any, T]) -> T:
         """Let a transaction end where the caller gives up: another company's server would go on, too."""
@@ -207,13 +243,9 @@ class SandboxProvider:
             task.exception()  # seen: the caller may be gone
 
 
-class _Noted(Exception):
-    """Carries an error out of a transaction that is to be committed all the same."""
-
-    def __init__(self, copy: SandboxCopy, error: AlreadyExists | Stale) -> None:
-        super().__init__()
-        self.copy = copy
-        self.error = error
+async def _put(table: SandboxTable, copy: SandboxCopy) -> SandboxCopy:
+    await table.put(copy)
+    return copy
 
 
 def _account(calendar: RemoteCalendar) -> UUID:
@@ -224,12 +256,18 @@ def _account(calendar: RemoteCalendar) -> UUID:
 
 def _seen(copy: SandboxCopy) -> RemoteEvent:
     url = f"kalends-sandbox:///{copy.calendar}/{copy.remote_id}"
-    return RemoteEvent(copy.remote_id, _etag(copy), url, deleted=copy.deleted)
+    state = None if copy.deleted else from_plain(copy.body)
+    ours = copy.body.get("kalends")
+    return RemoteEvent(
+        copy.remote_id,
+        _etag(copy),
+        url,
+        deleted=copy.deleted,
+        state=state,
+        uid=copy.body["iCalUID"],
+        event_id=UUID(ours) if ours else None,
+    )
 
 
 def _etag(copy: SandboxCopy) -> str:
     return f'"{copy.revision}"'
-
-
-def _end(wall: str, tzid: str, *, all_day: bool) -> dict[str, str]:
-    return {"date": wall[:10]} if all_day else {"dateTime": wall, "timeZone": tzid}

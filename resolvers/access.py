@@ -21,8 +21,8 @@ from kalends.domain.access import (
     token,
 )
 from kalends.domain.calendars import MAX_NAME
+from kalends.domain.drafts import checked
 from kalends.domain.errors import InvalidInput, Malformed, NotFound, Problem, Refused
-from kalends.domain.events import checked
 from kalends.domain.ids import uuid7
 from kalends.domain.values import DATE_TIME, read_text
 from resolvers.keys import claim_of

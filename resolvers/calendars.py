@@ -9,12 +9,15 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import MAX_NAME, Account, AccountState, Calendar
+from kalends.domain.drafts import checked
 from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
-from kalends.domain.events import checked
+from kalends.domain.events import in_zone
 from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
 from kalends.domain.values import read_text
+from providers.interface import ListsCalendars, Reads
 from resolvers.guard import conflicts_of
+from resolvers.holding import wake
 from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
 from resolvers.sync import enqueue
@@ -70,8 +73,11 @@ async def create_calendar(
                 tzid = tzid or owner.tzid
             except Refused:
                 problems.append(NotFound(path=("resource_id",), message="There is no such resource."))
-        if draft.provider not in services.providers:
-            expected = "one of " + ", ".join(services.providers.names)
+        unasked = [
+            name for name in services.providers.names if not isinstance(services.providers[name], ListsCalendars)
+        ]
+        if draft.provider not in unasked:
+            expected = "one of " + ", ".join(unasked) + "; linkCalendar keeps a calendar in step with another provider"
             problems.append(InvalidInput(path=("provider",), message=f"Expected {expected}.", expected=expected))
         calendar = Calendar(
             id=calendar_id,
@@ -96,6 +102,9 @@ async def create_calendar(
             calendar = replace(calendar, account_id=account.id, remote_id=str(calendar.id))
         await work.calendars.add(calendar)
         await work.changes.note("calendar", calendar.id, Operation.CREATED, origin=principal.name, at=now)
+        if isinstance(services.providers[draft.provider], Reads):
+            await work.sources.open(calendar.id, empty=now)
+            await wake(services, work, calendar)
     return calendar
 
 
@@ -110,6 +119,8 @@ async def _account(services: Services, work: UnitOfWork, resource_id: UUID | Non
     if account is None:
         account = Account(uuid7(), resource_id, provider, AccountState.ACTIVE)
         await work.accounts.add(account, services.clock())
+    elif account.state is AccountState.REVOKED:
+        await work.accounts.set_state(account.id, AccountState.ACTIVE, services.clock())
     return account
 
 
@@ -152,7 +163,7 @@ async def update_calendar(
 async def _move_days(services: Services, work: UnitOfWork, principal: Principal, calendar: Calendar) -> None:
     try:
         moved = [
-            event.changed(when=event.when.moved_to(calendar.tzid), content=event.content, at=calendar.updated_at)
+            event.became(in_zone(event.state, calendar.tzid), at=calendar.updated_at)
             for event in await work.events.days_of(calendar.id)
         ]
     except Refused as refused:  # a day that the new zone skips

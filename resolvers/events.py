@@ -9,20 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
+from kalends.domain.drafts import EventChanges, EventDraft, revised, with_partstat
 from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused, StaleVersion
-from kalends.domain.events import (
-    MAX_BATCH,
-    ConflictPolicy,
-    Event,
-    EventChanges,
-    EventDraft,
-    EventPage,
-    EventStatus,
-    Partstat,
-    becomes_busy,
-    revised,
-    with_partstat,
-)
+from kalends.domain.events import MAX_BATCH, ConflictPolicy, Event, EventPage, EventStatus, Partstat, becomes_busy
 from kalends.domain.ids import uuid7
 from providers.interface import Identity, Outgoing
 from resolvers.guard import conflicts_of

@@ -6,12 +6,13 @@ Unknown and foreign ids come back as None. Every function returns its answers in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
-from kalends.domain.calendars import LOCAL, AccountState, Calendar, Resource
+from kalends.domain.calendars import LOCAL, Account, AccountState, Calendar, Resource
 from kalends.domain.events import Event
-from kalends.domain.sync import SyncState, SyncStatus, sync_state
+from kalends.domain.sync import Source, SyncState, SyncStatus, sync_state
 from resolvers.services import Services
 
 
@@ -50,6 +51,34 @@ async def calendars_of(services: Services, principal: Principal, ids: Sequence[U
     return [grouped.get(each, []) for each in ids]
 
 
+async def accounts(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[Account | None]:
+    """Return accounts."""
+    require(principal, Scope.READ)
+    async with services.storage.reading(principal.app_id) as work:
+        found = {account.id: account for account in await work.accounts.many(ids)}
+    return [found.get(each) for each in ids]
+
+
+async def calendars_of_accounts(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[list[Calendar]]:
+    """Return the calendars of accounts."""
+    require(principal, Scope.READ)
+    async with services.storage.reading(principal.app_id) as work:
+        found = await work.calendars.of_accounts(ids)
+    grouped: dict[UUID | None, list[Calendar]] = {}
+    for calendar in found:
+        grouped.setdefault(calendar.account_id, []).append(calendar)
+    return [grouped.get(each, []) for each in ids]
+
+
+async def sources(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[tuple[Source, bool] | None]:
+    """Return how far calendars have been read at their providers, and whether these call us about them."""
+    require(principal, Scope.READ)
+    async with services.storage.reading(principal.app_id) as work:
+        found = await work.sources.many(ids)
+        called = {channel.calendar_id for channel in await work.channels.of(ids)}
+    return [(found[each], each in called) if each in found else None for each in ids]
+
+
 async def conflicts(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[list[Event]]:
     """Return what blocks the same time as each of these events."""
     require(principal, Scope.READ)
@@ -59,7 +88,10 @@ async def conflicts(services: Services, principal: Principal, ids: Sequence[UUID
 
 
 async def sync_states(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[SyncState]:
-    """Return where events stand with their providers; whoever may write an event may know that."""
+    """Return where events stand with their providers; whoever may write an event may know that.
+
+    What a provider says in a conflict is for those who may read.
+    """
     if Scope.WRITE_EVENTS not in principal.scopes:
         require(principal, Scope.READ)
     async with services.storage.reading(principal.app_id) as work:
@@ -76,5 +108,6 @@ async def sync_states(services: Services, principal: Principal, ids: Sequence[UU
             states.append(SyncState(SyncStatus.LOCAL, LOCAL))
             continue
         parked = calendar.account_id in closed
-        states.append(sync_state(calendar.provider, link, intents.get(each), parked=parked))
+        state = sync_state(calendar.provider, link, intents.get(each), parked=parked)
+        states.append(state if Scope.READ in principal.scopes else replace(state, conflict=None))
     return states

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import MAX_NAME, Resource, ResourceKind
+from kalends.domain.drafts import checked
 from kalends.domain.errors import InUse, Malformed, NotFound, Problem, Refused
-from kalends.domain.events import checked
 from kalends.domain.ids import uuid7
 from kalends.domain.values import read_text
 from resolvers.keys import claim_of, refuse_replay

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,20 +14,29 @@ from storage.unit_of_work import Storage
 
 @dataclass(frozen=True, slots=True)
 class SyncPatience:
-    """How long sync waits, in seconds unless said otherwise.
+    """How long sync waits, in seconds unless said otherwise, and when it asks first.
 
-    `lease` must be longer than `call`, or a lane could be taken over in the middle of a call.
+    `lease` must be longer than `call`, or a lane could be taken over in the middle of a call. `poll` is how often to
+    look for changes; None leaves it to each provider. A look that would delete more than `brake_share` of a calendar,
+    and more than `brake_least` events, waits for a person.
     """
 
     call: float = 10.0
     at_once: float = 5.0  # what a mutation with `syncProvider: true` may spend
     lease: timedelta = timedelta(seconds=30)
     max_attempts: int = 20
+    poll: timedelta | None = None
+    brake_share: float = 0.25
+    brake_least: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The storage, the providers and the clock of one process; `wake_worker` says that there is something to push."""
+    """The storage, the providers and the clock of one process; `wake_worker` says that there is something to do.
+
+    `public_url` is where browsers and providers find this server, such as `https://calendar.example.org`;
+    `return_origins` are those to which people may be sent back from there.
+    """
 
     storage: Storage
     providers: Registry
@@ -35,3 +44,5 @@ class Services:
     wake_worker: Callable[[], None] = lambda: None
     chance: Callable[[], float] = random.random  # spreads retries; not for secrets
     patience: SyncPatience = SyncPatience()
+    public_url: str | None = None
+    return_origins: Sequence[str] = ()

@@ -10,6 +10,7 @@ import strawberry
 from kalends.domain import calendars as domain
 from kalends.domain.errors import Refused
 from kalends.domain.ids import parse_id
+from kalends.domain.sync import Source
 from resolvers import calendars as use_cases
 from resolvers.calendars import CalendarChanges, CalendarDraft
 from schema.context import Info
@@ -36,8 +37,10 @@ from schema.scalars import (
 )
 
 if TYPE_CHECKING:
+    from schema.accounts import Account
     from schema.resources import Resource
 
+LazyAccount = Annotated["Account", strawberry.lazy("schema.accounts")]
 LazyResource = Annotated["Resource", strawberry.lazy("schema.resources")]
 
 NAME = "What people call it, 1 to 200 characters."
@@ -46,6 +49,50 @@ READ_ONLY = "Whether it refuses changes to its events."
 METADATA = "The application's own key-value pairs; replaced as a whole."
 ERRORS = "What is wrong, all of it at once; empty where it was done."
 ZONE = "Its own zone: the days of its all-day events, and the default of the others."
+
+
+@strawberry.type(description="Something of a provider's that could not be read, while the rest could.")
+class Unreadable:
+    """See the description."""
+
+    name: str = strawberry.field(description="Its UID where it has one, otherwise the provider's name of it.")
+    reason: str = strawberry.field(description="Why, for people.")
+
+
+@strawberry.type(
+    description="How far a calendar has been read at its provider. Its events' own sync is in `Event.sync`."
+)
+class CalendarSource:
+    """See the description."""
+
+    last_synced_at: DateTime | None = strawberry.field(
+        description="When the provider's present was last read to its end; null before the first time."
+    )
+    next_look_at: DateTime | None = strawberry.field(description="When the next look is due.")
+    called: bool = strawberry.field(description="Whether the provider calls us when something has changed.")
+    last_error: str | None = strawberry.field(description="Why the last look failed.")
+    failures: int = strawberry.field(description="Looks in a row that failed.")
+    unreadable: list[Unreadable] = strawberry.field(description="What could not be read at the last look, at most 20.")
+    held_deletions: int = strawberry.field(
+        description="Events that the provider has deleted, so many that they wait for `allowDeletions`; 0 for none."
+    )
+    gone_since: DateTime | None = strawberry.field(
+        description="Since when the provider has no such calendar. Nothing in it is taken for deleted."
+    )
+
+    @classmethod
+    def of(cls, source: Source, *, called: bool) -> Self:
+        """Return it in the API's words."""
+        return cls(
+            last_synced_at=optional_moment(source.synced_at),
+            next_look_at=optional_moment(source.due_at),
+            called=called,
+            last_error=source.last_error,
+            failures=source.failures,
+            unreadable=[Unreadable(name=name, reason=reason) for name, reason in source.broken],
+            held_deletions=source.held,
+            gone_since=optional_moment(source.gone),
+        )
 
 
 @strawberry.federation.type(keys=["id"], description="A calendar: what events block the time of.")
@@ -63,7 +110,23 @@ class Calendar:
     created_at: DateTime = strawberry.field(description="When it was created.")
     updated_at: DateTime = strawberry.field(description="When it last changed; its events do not count.")
 
+    _id: strawberry.Private[UUID]
     _resource_id: strawberry.Private[UUID | None]
+    _account_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The account at its provider; null where it has none.")
+    async def account(self, info: Info) -> LazyAccount | None:
+        """Load the account."""
+        from schema.accounts import Account
+
+        found = await info.context.loaders.accounts.load(self._account_id) if self._account_id else None
+        return Account.of(found) if found else None
+
+    @strawberry.field(description="How far it has been read at its provider; null where nothing is read.")
+    async def source(self, info: Info) -> CalendarSource | None:
+        """Load how far it has been read."""
+        found = await info.context.loaders.sources.load(self._id)
+        return CalendarSource.of(found[0], called=found[1]) if found else None
 
     @strawberry.field(description="Whoever or whatever it belongs to.")
     async def resource(self, info: Info) -> LazyResource | None:
@@ -94,7 +157,9 @@ class Calendar:
             metadata=Metadata(calendar.metadata),
             created_at=moment(calendar.created_at),
             updated_at=moment(calendar.updated_at),
+            _id=calendar.id,
             _resource_id=calendar.resource_id,
+            _account_id=calendar.account_id,
         )
 
 
@@ -125,7 +190,9 @@ class CreateCalendarInput:
     )
     resource_id: strawberry.ID | None = strawberry.field(default=None, description="Whoever or whatever it belongs to.")
     provider: str = strawberry.field(
-        default="local", description="Where to keep it in step: `local` for nowhere, `sandbox` to try it out."
+        default="local",
+        description="Where to keep it in step: `local` for nowhere, `sandbox` to try it out. `linkCalendar` keeps it "
+        "in step with an account at another provider.",
     )
     read_only: bool = strawberry.field(default=False, description=READ_ONLY)
     metadata: Metadata | None = strawberry.field(default=None, description=METADATA)

@@ -12,9 +12,9 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from kalends.domain.access import Principal
-from kalends.domain.calendars import Calendar, Resource
+from kalends.domain.calendars import Account, Calendar, Resource
 from kalends.domain.events import Event
-from kalends.domain.sync import SyncState
+from kalends.domain.sync import Source, SyncState
 from resolvers import lookups
 from resolvers.services import Services
 
@@ -96,6 +96,21 @@ class Loaders:
     def conflicts(self) -> DataLoader[UUID, list[Event]]:
         """What blocks the same time as an event."""
         return self._loader(lookups.conflicts)
+
+    @cached_property
+    def accounts(self) -> DataLoader[UUID, Account | None]:
+        """Accounts by id."""
+        return self._loader(lookups.accounts)
+
+    @cached_property
+    def calendars_of_accounts(self) -> DataLoader[UUID, list[Calendar]]:
+        """The calendars of an account."""
+        return self._loader(lookups.calendars_of_accounts)
+
+    @cached_property
+    def sources(self) -> DataLoader[UUID, tuple[Source, bool] | None]:
+        """How far a calendar has been read at its provider, and whether the provider calls us about it."""
+        return self._loader(lookups.sources)
 
     @cached_property
     def sync(self) -> DataLoader[UUID, SyncState]:

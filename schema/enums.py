@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import strawberry
 
 from kalends.domain.access import Scope
-from kalends.domain.calendars import ResourceKind
-from kalends.domain.events import ConflictPolicy, EventStatus, Partstat
-from kalends.domain.sync import SyncStatus
+from kalends.domain.calendars import AccountState, ResourceKind
+from kalends.domain.events import ConflictPolicy, EventStatus, Partstat, Visibility
+from kalends.domain.sync import SyncStatus, WarningCode
+from resolvers.conflicts import Keep
+from resolvers.directory import ConnectBy
 
 E = TypeVar("E", bound=type[StrEnum])
 
@@ -32,6 +34,13 @@ class ErrorCode(StrEnum):
     CALENDAR_ARCHIVED = "CALENDAR_ARCHIVED"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     IN_USE = "IN_USE"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    PROVIDER_REFUSED = "PROVIDER_REFUSED"
+    RECONNECT_REQUIRED = "RECONNECT_REQUIRED"
+    CALENDAR_GONE = "CALENDAR_GONE"
+    BAD_ADDRESS = "BAD_ADDRESS"
+    WRONG_CREDENTIALS = "WRONG_CREDENTIALS"
+    NOT_CONFIGURED = "NOT_CONFIGURED"
 
 
 class SettableStatus(StrEnum):
@@ -106,6 +115,68 @@ _described(
         "RETRYING": "An attempt failed; the next one is planned.",
         "PARKED": "The account must be reconnected first; nothing is lost.",
         "FAILED": "A person must act; `retrySync` tries again.",
+        "CONFLICT": "Both sides changed the same thing; `resolveSyncConflict` decides, and nothing is lost until then.",
+    },
+)
+_described(
+    WarningCode,
+    "SyncWarningCode",
+    "Something that is not the same on both sides.",
+    {
+        "PARTICIPANTS_NOT_SENT": "The provider would mail them, and `invite` is false: they are known only here.",
+        "RSVP_NOT_SENT": "The provider does not let the owner answer otherwise.",
+        "CANCELLATION_DELETES": "The provider shows no cancelled events: it is deleted there.",
+        "METADATA_NOT_SENT": "The provider cannot keep it, or not all of it.",
+        "REMINDERS_NOT_SENT": "The provider cannot keep all of them.",
+        "VISIBILITY_NOT_SENT": "The provider has no word for it.",
+        "STATUS_NOT_SENT": "The provider has no word for it.",
+        "RECURRENCE_NOT_SENT": "The provider cannot repeat events like this.",
+        "TEXT_SHORTENED": "A text is too long for one side.",
+        "UNKNOWN_TIME_ZONE": "The provider names a zone that nobody knows: the calendar's own is taken.",
+        "FLOATING_TIME": "The provider names no zone: the calendar's own is taken.",
+        "PARTLY_READ": "The provider says something that Kalends has no word for; it is left there as it is.",
+    },
+)
+_described(
+    Visibility,
+    "Visibility",
+    "Who may see more than that the time is busy (RFC 5545 section 3.8.1.3, CLASS).",
+    {
+        "DEFAULT": "As the calendar has it.",
+        "PUBLIC": "Whoever may see the calendar.",
+        "PRIVATE": "Its owner.",
+        "CONFIDENTIAL": "Its owner; a provider may treat it like PRIVATE.",
+    },
+)
+_described(
+    AccountState,
+    "AccountState",
+    "Whether a provider still lets us in.",
+    {
+        "ACTIVE": "It does.",
+        "NEEDS_RECONNECT": "It does not: its owner must connect it again. What waits for it is kept.",
+        "REVOKED": "It was disconnected; what opened it is gone.",
+    },
+)
+_described(
+    Keep,
+    "KeepInConflict",
+    "Whose change counts.",
+    {
+        "OURS": "What the event says here.",
+        "THEIRS": "What it says at the provider.",
+        "BOTH": "This event becomes what it says at the provider; what it said here becomes an event of its own.",
+    },
+)
+_described(
+    ConnectBy,
+    "ConnectBy",
+    "How an account is opened at a provider.",
+    {
+        "NOTHING": "It has no accounts, or opens them by itself.",
+        "OAUTH": "Its owner lets us in at the provider: `connectAccount`.",
+        "PASSWORD": "With an address, a user name and a password: `connectCaldav`.",
+        "ADDRESS": "Whoever knows the address may read: `subscribeCalendar`.",
     },
 )
 _described(
@@ -136,17 +207,29 @@ _described(
         "CALENDAR_READ_ONLY": "The calendar takes no changes to its events.",
         "CALENDAR_ARCHIVED": "The calendar is archived.",
         "IDEMPOTENCY_KEY_REUSED": "The key was used before, for another request.",
-        "IN_USE": "It cannot go while it holds other things.",
+        "IN_USE": "It cannot be done while it holds, or is held by, other things.",
+        "PROVIDER_UNAVAILABLE": "The provider does not answer now: the same request may succeed later.",
+        "PROVIDER_REFUSED": "The provider will not do it.",
+        "RECONNECT_REQUIRED": "The account must be connected again first.",
+        "CALENDAR_GONE": "The provider has no such calendar any more.",
+        "BAD_ADDRESS": "The address leads where this server does not go, or to something else than expected.",
+        "WRONG_CREDENTIALS": "The provider does not accept what was given to open the account.",
+        "NOT_CONFIGURED": "The operator of this server has to set something first; the message says what.",
     },
 )
 
 __all__ = [
+    "AccountState",
     "ConflictPolicy",
+    "ConnectBy",
     "ErrorCode",
     "EventStatus",
+    "Keep",
     "Partstat",
     "ResourceKind",
     "Scope",
     "SettableStatus",
     "SyncStatus",
+    "Visibility",
+    "WarningCode",
 ]

@@ -76,11 +76,23 @@ class IdempotencyKeyReusedError(UserError):
     """See the description."""
 
 
-@strawberry.type(description="It cannot go while it holds other things.")
+@strawberry.type(description="It cannot be done while it holds, or is held by, other things.")
 class InUseError(UserError):
     """See the description."""
 
-    count: int = strawberry.field(description="How many things it holds.")
+    count: int = strawberry.field(description="How many things.")
+
+
+@strawberry.type(description="A provider did not do it, and may do it later: the same request may succeed then.")
+class ProviderUnavailableError(UserError):
+    """See the description."""
+
+    retry_after: float | None = strawberry.field(description="In how many seconds, where the provider has said so.")
+
+
+@strawberry.type(description="A provider will not do it until a person acts; `code` says who and what.")
+class ProviderRefusedError(UserError):
+    """See the description."""
 
 
 class BadArgument(Exception):
@@ -90,6 +102,15 @@ class BadArgument(Exception):
         super().__init__(f"{name}: expected {expected}.")
         self.name = name
         self.expected = expected
+
+
+class NotAnswered(Exception):
+    """A query that a provider would have to answer, and does not: a top-level error, like `BadArgument`."""
+
+    def __init__(self, problem: problems.Problem) -> None:
+        super().__init__(problem.message)
+        self.code = problem.code
+        self.retry_after = problem.retry_after if isinstance(problem, problems.ProviderUnavailable) else None
 
 
 def refuse_nulls(given: object, *, nullable: Container[str] = ()) -> None:
@@ -130,6 +151,12 @@ def _path(path: problems.Path, under: tuple[str, ...], arguments: tuple[str, ...
     return [*under, *words]
 
 
+def in_api_words(place: str) -> str:
+    """Return the name of a thing that can change, in the API's words; what follows a dot is an entry, and stays."""
+    name, dot, entry = place.partition(".")
+    return {"when": "start"}.get(name, WORDS.get(name) or _camel(name)) + dot + entry
+
+
 def _camel(word: str) -> str:
     first, *rest = word.split("_")
     return first + "".join(part.capitalize() for part in rest)
@@ -154,4 +181,8 @@ def _user_error(problem: problems.Problem, path: list[str]) -> UserError:
             return IdempotencyKeyReusedError(**told)
         case problems.InUse():
             return InUseError(**told, count=problem.count)
+        case problems.ProviderUnavailable():
+            return ProviderUnavailableError(**told, retry_after=problem.retry_after)
+        case problems.ProviderRefused():
+            return ProviderRefusedError(**told)
     raise TypeError(f"no place in the schema for {type(problem).__name__}")

@@ -7,19 +7,20 @@ from typing import Any, cast
 
 import strawberry
 
+from kalends.domain.drafts import EventChanges, EventDraft
 from kalends.domain.events import (
+    LONGEST_REMINDER,
     MAX_ATTENDEES,
     MAX_BATCH,
     MAX_DESCRIPTION,
     MAX_LOCATION,
+    MAX_REMINDERS,
     MAX_SUMMARY,
-    EventChanges,
-    EventDraft,
     EventStatus,
 )
 from kalends.domain.ids import parse_id
 from resolvers.events import NewEvent
-from schema.enums import ConflictPolicy, Partstat, SettableStatus
+from schema.enums import ConflictPolicy, Partstat, SettableStatus, Visibility
 from schema.errors import refuse_nulls
 from schema.scalars import DateTime, EmailAddress, Metadata, TimeZone, email, instant_or_date, metadata, zone_name
 
@@ -38,6 +39,11 @@ MY_RSVP = "The answer of the calendar's owner, given to their own entry where th
 ALL_DAY = "Take whole days of the calendar's time zone, instead of a time of day."
 TRANSPARENT = "Do not block the calendar's time (TRANSP:TRANSPARENT)."
 STATUS = "Whether it takes place for sure (STATUS)."
+VISIBILITY = "Who may see more than that the time is busy (CLASS)."
+REMINDERS = (
+    f"Minutes before the start at which to remind the owner, at most {MAX_REMINDERS}, 0 to {LONGEST_REMINDER} each; "
+    "null for the calendar's own reminders, [] for none."
+)
 METADATA = "The application's own key-value pairs; replaced as a whole."
 ON_CONFLICT = "What to do where the calendar's time is taken; kept, and obeyed by later changes of the event."
 SYNC_PROVIDER = (
@@ -66,6 +72,8 @@ class EventDraftInput:
     time_zone: TimeZone | None = strawberry.field(default=None, description=ZONE)
     transparent: bool = strawberry.field(default=False, description=TRANSPARENT)
     status: SettableStatus = strawberry.field(default=SettableStatus.CONFIRMED, description=STATUS)
+    visibility: Visibility = strawberry.field(default=Visibility.DEFAULT, description=VISIBILITY)
+    reminders: list[int] | None = strawberry.field(default=None, description=REMINDERS)
     metadata: Metadata | None = strawberry.field(default=None, description=METADATA)
     on_conflict: ConflictPolicy = strawberry.field(default=ConflictPolicy.ALLOW, description=ON_CONFLICT)
 
@@ -87,6 +95,8 @@ class EventDraftInput:
                 transparent=self.transparent,
                 status=EventStatus(self.status),
                 on_conflict=self.on_conflict,
+                visibility=self.visibility,
+                reminders=None if self.reminders is None else tuple(self.reminders),
                 metadata={} if self.metadata is None else metadata(self.metadata),
             ),
         )
@@ -129,6 +139,8 @@ class UpdateEventInput:
     )
     transparent: strawberry.Maybe[bool | None] = strawberry.field(description=TRANSPARENT)
     status: strawberry.Maybe[SettableStatus | None] = strawberry.field(description=STATUS)
+    visibility: strawberry.Maybe[Visibility | None] = strawberry.field(description=VISIBILITY)
+    reminders: strawberry.Maybe[list[int] | None] = strawberry.field(description=REMINDERS)
     metadata: strawberry.Maybe[Metadata | None] = strawberry.field(description=METADATA)
     on_conflict: strawberry.Maybe[ConflictPolicy | None] = strawberry.field(description=ON_CONFLICT)
     expected_version: int | None = strawberry.field(default=None, description=EXPECTED_VERSION)
@@ -136,7 +148,7 @@ class UpdateEventInput:
 
     def read(self) -> EventChanges:
         """Return the changes in the domain's words."""
-        refuse_nulls(self, nullable={"description"})
+        refuse_nulls(self, nullable={"description", "reminders"})
         changes = {
             name: read(given.value)
             for field, (name, read) in READERS.items()
@@ -162,6 +174,8 @@ READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "time_zone": ("tzid", zone_name),
     "transparent": ("transparent", _same),
     "status": ("status", EventStatus),
+    "visibility": ("visibility", _same),
+    "reminders": ("reminders", lambda given: None if given is None else tuple(given)),
     "metadata": ("metadata", metadata),
     "on_conflict": ("on_conflict", _same),
 }

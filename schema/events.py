@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
 
@@ -11,7 +13,8 @@ from kalends.domain import events as domain
 from kalends.domain.ids import parse_id
 from kalends.domain.time import zone
 from schema.context import Info
-from schema.enums import ConflictPolicy, EventStatus, Partstat, SyncStatus
+from schema.enums import ConflictPolicy, EventStatus, Partstat, SyncStatus, Visibility, WarningCode
+from schema.errors import in_api_words
 from schema.pages import PageInfo
 from schema.scalars import Date, DateTime, EmailAddress, Metadata, TimeZone, moment, optional_moment
 
@@ -29,6 +32,62 @@ class Participant:
     rsvp: Partstat = strawberry.field(description="The answer so far.")
 
 
+@strawberry.type(description="What one side of a sync conflict says.")
+class SyncSide:
+    """See the description."""
+
+    what: str = strawberry.field(description="What it is.")
+    where: str = strawberry.field(description="Where it is.")
+    description: str | None = strawberry.field(description="More about it.")
+    start: DateTime = strawberry.field(description="When it starts, with the offset of its time zone.")
+    end: DateTime = strawberry.field(description="When it ends.")
+    all_day: bool = strawberry.field(description="Whether it takes whole days.")
+    time_zone: TimeZone = strawberry.field(description="The zone of its wall time.")
+    status: EventStatus = strawberry.field(description="Whether it takes place.")
+    transparent: bool = strawberry.field(description="True where it does not block time.")
+    participants: list[Participant] = strawberry.field(description="Who is asked to take part.")
+    my_rsvp: Partstat = strawberry.field(description="The answer of the calendar's owner.")
+
+    @classmethod
+    def of(cls, state: domain.EventState) -> Self:
+        """Return a side in the API's words."""
+        when, content, place = state.when, state.content, zone(state.when.tzid)
+        return cls(
+            what=content.summary,
+            where=content.location,
+            description=content.description,
+            start=moment(when.span.start.astimezone(place)),
+            end=moment(when.span.end.astimezone(place)),
+            all_day=when.all_day,
+            time_zone=TimeZone(when.tzid),
+            status=content.status,
+            transparent=content.transparent,
+            participants=[
+                Participant(email=EmailAddress(each.email), rsvp=each.partstat) for each in content.attendees
+            ],
+            my_rsvp=content.partstat,
+        )
+
+
+@strawberry.type(description="What both sides of a sync changed in different ways, since they were last in step.")
+class SyncConflict:
+    """See the description."""
+
+    ours: SyncSide = strawberry.field(description="What the event says here.")
+    theirs: SyncSide = strawberry.field(description="What it says at the provider.")
+    fields: list[str] = strawberry.field(
+        description="What clashes: names of fields of `Event`, with a dot and an entry where it is one of several."
+    )
+
+
+@strawberry.type(description="Something that is not the same on both sides.")
+class SyncWarning:
+    """See the description."""
+
+    code: WarningCode = strawberry.field(description="What it is, for programs.")
+    message: str = strawberry.field(description="What it is, for people.")
+
+
 @strawberry.type(description="Where an event stands with its calendar's provider.")
 class EventSync:
     """See the description."""
@@ -38,8 +97,44 @@ class EventSync:
     attempts: int = strawberry.field(description="Failed attempts to bring the present version there.")
     last_error: str | None = strawberry.field(description="Why the last attempt failed.")
     next_attempt_at: DateTime | None = strawberry.field(description="When the next attempt is due.")
-    last_synced_at: DateTime | None = strawberry.field(description="When the provider last got a version.")
+    last_synced_at: DateTime | None = strawberry.field(description="When both sides were last in step.")
     remote_url: str | None = strawberry.field(description="Where a person finds the event at the provider.")
+    conflict: SyncConflict | None = strawberry.field(
+        description="What both sides changed in different ways; neither is touched until `resolveSyncConflict`."
+    )
+    warnings: list[SyncWarning] = strawberry.field(
+        description="What is not the same on both sides, and why: what the provider cannot keep, or we cannot read."
+    )
+
+
+@strawberry.type(description="How an event repeats (RFC 5545 section 3.8.5).")
+class Recurrence:
+    """See the description."""
+
+    rule: str | None = strawberry.field(
+        description="The rule (RRULE), without its name; null where only dates are given."
+    )
+    rdates: list[DateTime] = strawberry.field(description="Times beside those of the rule (RDATE), in order.")
+    exdates: list[DateTime] = strawberry.field(description="Times at which it does not take place (EXDATE), in order.")
+    overridden: list[DateTime] = strawberry.field(
+        description="Times of the rule whose occurrences differ from the others (RECURRENCE-ID), in order."
+    )
+
+    @classmethod
+    def of(cls, event: domain.Event) -> Self | None:
+        """Return an event's recurrence in the API's words."""
+        if event.recurrence is None:
+            return None
+
+        def moments(walls: Iterable[datetime]) -> list[DateTime]:
+            return [moment(wall.replace(tzinfo=zone(event.when.tzid))) for wall in sorted(walls)]
+
+        return cls(
+            rule=event.recurrence.rule,
+            rdates=moments(event.recurrence.rdates),
+            exdates=moments(event.recurrence.exdates),
+            overridden=moments(event.recurrence.overrides),
+        )
 
 
 @strawberry.federation.type(
@@ -71,6 +166,16 @@ class Event:
     on_conflict: ConflictPolicy = strawberry.field(
         description="What its writes do where the time is taken, unless one says otherwise."
     )
+    visibility: Visibility = strawberry.field(description="Who may see more than that the time is busy (CLASS).")
+    reminders: list[int] | None = strawberry.field(
+        description="Minutes before the start at which its owner is reminded; null for the calendar's own reminders."
+    )
+    organizer: EmailAddress | None = strawberry.field(
+        description="Who organises it (ORGANIZER), where that is not the calendar's owner."
+    )
+    recurrence: Recurrence | None = strawberry.field(
+        description="How it repeats; null for a single event. Then `start` and `end` are those of its first time."
+    )
     metadata: Metadata = strawberry.field(description="The application's own key-value pairs.")
     created_at: DateTime = strawberry.field(description="When it was created.")
     updated_at: DateTime = strawberry.field(description="When it last changed.")
@@ -99,6 +204,13 @@ class Event:
     async def sync(self, info: Info) -> EventSync:
         """Load the sync state."""
         state = await info.context.loaders.sync.load(self._id)
+        conflict = None
+        if state.conflict is not None and (event := await info.context.loaders.events.load(self._id)) is not None:
+            conflict = SyncConflict(
+                ours=SyncSide.of(event.state),
+                theirs=SyncSide.of(state.conflict.theirs),
+                fields=[in_api_words(place) for place in state.conflict.places],
+            )
         return EventSync(
             status=state.status,
             provider=state.provider,
@@ -107,6 +219,8 @@ class Event:
             next_attempt_at=optional_moment(state.next_attempt_at),
             last_synced_at=optional_moment(state.last_synced_at),
             remote_url=state.remote_url,
+            conflict=conflict,
+            warnings=[SyncWarning(code=each.code, message=each.message) for each in state.warnings],
         )
 
     @classmethod
@@ -142,6 +256,10 @@ class Event:
             ],
             my_rsvp=content.partstat,
             on_conflict=content.on_conflict,
+            visibility=content.visibility,
+            reminders=None if content.reminders is None else list(content.reminders),
+            organizer=None if content.organizer is None else EmailAddress(content.organizer),
+            recurrence=None if event.recurrence is None else Recurrence.of(event),
             metadata=Metadata(content.metadata),
             created_at=moment(event.created_at),
             updated_at=moment(event.updated_at),

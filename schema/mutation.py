@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.access import AccessMutation
+from schema.account_operations import AccountMutation
 from schema.calendars import CalendarMutation
 from schema.event_operations import EventMutation
 from schema.resources import ResourceMutation
@@ -10,5 +11,5 @@ from schema.sandbox import SandboxMutation
 
 
 @strawberry.type(description="What can be done. A refusal is data, in the payload's `errors`.")
-class Mutation(EventMutation, CalendarMutation, ResourceMutation, AccessMutation, SandboxMutation):
+class Mutation(EventMutation, CalendarMutation, ResourceMutation, AccountMutation, AccessMutation, SandboxMutation):
     """Everything that can be done."""

@@ -3,11 +3,12 @@
 import strawberry
 
 from schema.access import AccessQuery
+from schema.accounts import AccountQuery
 from schema.calendars import CalendarQuery
 from schema.event_operations import EventQuery
 from schema.resources import ResourceQuery
 
 
 @strawberry.type(description="What can be read.")
-class Query(EventQuery, CalendarQuery, ResourceQuery, AccessQuery):
+class Query(EventQuery, CalendarQuery, ResourceQuery, AccountQuery, AccessQuery):
     """Everything that can be read."""

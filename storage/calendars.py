@@ -1,28 +1,30 @@
-"""Resources, calendars and accounts in SQL."""
+"""Resources and calendars in SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, insert, select, type_coerce, update
+from sqlalchemy import delete, func, insert, select, update
 
-from kalends.domain.calendars import Account, AccountState, Calendar, Resource, ResourceKind
+from kalends.domain.calendars import Calendar, Resource, ResourceKind
 from kalends.domain.errors import NotFound, Refused
-from storage.models import AccountRow, CalendarRow, Instant, ResourceRow
+from storage.accounts import ACCOUNTS
+from storage.models import CalendarRow, ResourceRow
 from storage.repository import Repository, table_of
 
 RESOURCES = table_of(ResourceRow)
 CALENDARS = table_of(CalendarRow)
-ACCOUNTS = table_of(AccountRow)
 
 
 @dataclass(frozen=True, slots=True)
 class BookedCalendar:
-    """A calendar about to be written to, held to the end of the transaction, with its owner's address."""
+    """A calendar about to be written to, held to the end of the transaction, with its owner's address.
+
+    It is the account's where there is one: the provider knows its owner by that.
+    """
 
     calendar: Calendar
     owner: str | None
@@ -97,11 +99,12 @@ class CalendarRepository(Repository):
         writers share the row, and only wait for somebody who changes the calendar itself.
         """
         query = (
-            select(CALENDARS, RESOURCES.c.email.label("owner"))
+            select(CALENDARS, func.coalesce(ACCOUNTS.c.address, RESOURCES.c.email).label("owner"))
             .outerjoin(
                 RESOURCES,
                 (RESOURCES.c.app_id == CALENDARS.c.app_id) & (RESOURCES.c.id == CALENDARS.c.resource_id),
             )
+            .outerjoin(ACCOUNTS, (ACCOUNTS.c.app_id == CALENDARS.c.app_id) & (ACCOUNTS.c.id == CALENDARS.c.account_id))
             .where(*self.mine(CALENDARS), CALENDARS.c.id.in_(ids))
             .order_by(CALENDARS.c.id)
             .with_for_update(read=not alone, of=CALENDARS)
@@ -133,6 +136,11 @@ class CalendarRepository(Repository):
         )
         return [_calendar(row) for row in await self.rows(query)]
 
+    async def of_accounts(self, ids: Collection[UUID]) -> list[Calendar]:
+        """Return the calendars of several accounts, archived ones too, in order of id."""
+        query = select(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.account_id.in_(ids))
+        return [_calendar(row) for row in await self.rows(query.order_by(CALENDARS.c.id))]
+
     async def count_of(self, resource_id: UUID) -> int:
         """Return how many calendars belong to a resource, archived ones too."""
         query = select(func.count()).where(*self.mine(CALENDARS), CALENDARS.c.resource_id == resource_id)
@@ -146,56 +154,6 @@ class CalendarRepository(Repository):
         row = asdict(calendar) | {"app_id": self.app_id}
         row["meta"] = row.pop("metadata")
         return row
-
-
-class AccountRepository(Repository):
-    """The accounts of one app."""
-
-    async def add(self, account: Account, at: datetime) -> None:
-        """Store a new account."""
-        row = asdict(account) | {"app_id": self.app_id, "secret": None, "created_at": at, "updated_at": at}
-        await self.run(insert(ACCOUNTS).values(row))
-
-    async def find(self, *, resource_id: UUID | None, provider: str) -> Account | None:
-        """Return a resource's account at a provider."""
-        row = await self.one(
-            select(ACCOUNTS)
-            .where(*self.mine(ACCOUNTS), ACCOUNTS.c.provider == provider)
-            .where(ACCOUNTS.c.resource_id.is_not_distinct_from(resource_id))
-            .order_by(ACCOUNTS.c.id)
-        )
-        return None if row is None else _account(row)
-
-    async def many(self, ids: Collection[UUID]) -> list[Account]:
-        """Return those that exist, in no particular order; `blocked_until` only where it still is in the future."""
-        still = case((ACCOUNTS.c.blocked_until > self.database.now(), ACCOUNTS.c.blocked_until))
-        query = select(
-            ACCOUNTS.c.id,
-            ACCOUNTS.c.resource_id,
-            ACCOUNTS.c.provider,
-            ACCOUNTS.c.state,
-            type_coerce(still, Instant()).label("blocked_until"),
-        ).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id.in_(ids))
-        return [_account(row) for row in await self.rows(query)]
-
-    async def remove_of(self, resource_id: UUID) -> None:
-        """Delete the accounts of a resource that has no calendar any more."""
-        await self.run(delete(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.resource_id == resource_id))
-
-    async def set_state(self, account_id: UUID, state: AccountState, at: datetime) -> None:
-        """Store whether the provider still lets us in; becoming active again ends a block."""
-        values: dict[str, Any] = {"state": state, "updated_at": at}
-        if state is AccountState.ACTIVE:
-            values["blocked_until"] = None
-        await self.run(update(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id == account_id).values(values))
-
-    async def block(self, account_id: UUID, pause: timedelta) -> None:
-        """Ask nothing of the provider for a while; of two blocks, the later one counts."""
-        until = self.database.now(pause)
-        still = ACCOUNTS.c.blocked_until.is_(None) | (ACCOUNTS.c.blocked_until < until)
-        await self.run(
-            update(ACCOUNTS).where(*self.mine(ACCOUNTS), ACCOUNTS.c.id == account_id, still).values(blocked_until=until)
-        )
 
 
 def _no_calendar(*path: str) -> Refused:
@@ -230,14 +188,4 @@ def _calendar(row: Any) -> Calendar:
         created_at=row.created_at,
         updated_at=row.updated_at,
         metadata=row.meta,
-    )
-
-
-def _account(row: Any) -> Account:
-    return Account(
-        id=row.id,
-        resource_id=row.resource_id,
-        provider=row.provider,
-        state=AccountState(row.state),
-        blocked_until=row.blocked_until,
     )

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
-from storage.models import MICROSECOND, now_plus
+from storage.secrets import Vault
+from storage.types import MICROSECOND, now_plus
 
 T = TypeVar("T")
 
@@ -39,12 +40,22 @@ class Database:
     """The database of one process: an engine for writers, and one for readers, which on PostgreSQL are the same.
 
     On SQLite a single connection writes; waiting for it is a fair queue in the process, where SQLite's own busy
-    handler would only sleep and try again. `skew` is added to the database's clock; only tests set it.
+    handler would only sleep and try again. The `vault` seals what a stolen copy must not tell. `skew` is added to the
+    database's clock; only tests set it.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, pool_seconds: float = 5, prepared: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pool_seconds: float = 5,
+        prepared: bool = True,
+        vault: Vault | None = None,
+    ) -> None:
         self.url = make_url(url)
         self.skew = timedelta()
+        self.vault = vault or Vault()
         if self.is_sqlite:
             self._prepare_folder()
             self.writer = _sqlite(self.url, size=1, seconds=pool_seconds, begin="BEGIN IMMEDIATE", pragmas={})

@@ -5,7 +5,9 @@ StorageError
 └── NeedsOperator      a person must act
     ├── AccessRefused  the user, the password, the database or a right is wrong
     ├── SchemaBehind   `kalends migrate` has not run
-    └── SchemaAhead    the database belongs to a newer Kalends
+    ├── SchemaAhead    the database belongs to a newer Kalends
+    ├── NoSecretKey    there is no key to seal with (`storage/secrets.py`)
+    └── SecretLost     what is sealed cannot be opened
 """
 
 from __future__ import annotations

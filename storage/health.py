@@ -8,7 +8,8 @@ from sqlalchemy import select, text, type_coerce
 
 from storage.engine import Database
 from storage.errors import translated
-from storage.models import TENANT_TABLES, Instant
+from storage.models import TENANT_TABLES
+from storage.types import Instant
 from storage.unit_of_work import SYSTEM_ROLE, TENANT_ROLE
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Executable, FromClause, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.columns import Table as Model
 from storage.engine import Database
-from storage.models import Table as Model
 
 
 def table_of(model: type[Model]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +17,13 @@ from kalends.domain.calendars import AccountState
 from kalends.domain.ids import uuid7
 from kalends.domain.sync import Lane
 from storage.access import APPS, KEYS, read_key
-from storage.calendars import ACCOUNTS
+from storage.accounts import ACCOUNTS, CONSENTS
 from storage.engine import Database
 from storage.idempotency import KEPT, KEYS_USED
-from storage.outbox import INTENTS, LANES, LINKS, read_lane
+from storage.links import LINKS
+from storage.occurrences import SERIES
+from storage.outbox import INTENTS, LANES, read_lane
+from storage.sources import SOURCES
 
 SWEPT_AT_ONCE = 1_000
 
@@ -54,30 +57,58 @@ class SystemUnit:
         return read_key(rows[0]) if rows else None
 
     async def take_lanes(self, at_most: int, lease: timedelta) -> list[Lane]:
-        """Lease lanes that are due, free, and whose account may be asked; longest due first."""
+        """Lease lanes that are due, free, and whose account may be asked; longest due first.
+
+        Of an account's lanes that must be worked alone, one at a time: another one that is leased keeps them waiting.
+        """
         now = self._database.now()
         closed = exists().where(
             ACCOUNTS.c.app_id == LANES.c.app_id,
             ACCOUNTS.c.id == LANES.c.account_id,
             (ACCOUNTS.c.state != AccountState.ACTIVE) | (ACCOUNTS.c.blocked_until > now),
         )
+        beside = LANES.alias("beside")
+        company = exists().where(
+            beside.c.app_id == LANES.c.app_id,
+            beside.c.account_id == LANES.c.account_id,
+            beside.c.calendar_id != LANES.c.calendar_id,
+            beside.c.leased_until > now,
+        )
         due = (
-            select(LANES.c.app_id, LANES.c.calendar_id)
+            select(LANES.c.app_id, LANES.c.calendar_id, LANES.c.account_id, LANES.c.alone)
             .where(LANES.c.due_at <= now, LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now), ~closed)
+            .where(~(LANES.c.alone & company))
             .order_by(LANES.c.due_at)
             .limit(at_most)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, of=LANES)
         )
-        picked = [tuple(row) for row in await self._rows(due)]
+        accounts: set[UUID] = set()
+        picked: list[tuple[UUID, UUID]] = []
+        for row in await self._rows(due):
+            first = row.account_id not in accounts
+            accounts.add(row.account_id)
+            if not row.alone or (first and await self._decides(row.account_id)):
+                picked.append((row.app_id, row.calendar_id))
         if not picked:
             return []
         taken = (
             update(LANES)
             .where(tuple_(LANES.c.app_id, LANES.c.calendar_id).in_(picked))
+            .where(~(LANES.c.alone & company))  # again: another may have decided since, and we see it now
             .values(fence=LANES.c.fence + 1, leased_until=self._database.now(lease))
             .returning(LANES)
         )
         return [read_lane(row) for row in await self._rows(taken)]
+
+    async def _decides(self, account_id: UUID) -> bool:
+        """Tell, and keep true to the end of the transaction, that nobody else hands out the lanes of an account now.
+
+        The lock of one lane does not stop who looks at another. On SQLite the transaction already is alone.
+        """
+        if self._database.is_sqlite:
+            return True
+        key = func.hashtextextended(str(account_id), 0)
+        return bool((await self._rows(select(func.pg_try_advisory_xact_lock(key))))[0][0])
 
     async def sweep(self) -> int:
         """Wake what should be awake: links that are behind without an intent, lanes with intents and no date.
@@ -102,9 +133,12 @@ class SystemUnit:
             INTENTS.c.calendar_id == LANES.c.calendar_id,
             INTENTS.c.due_at.is_not(None),
         )
+        read = exists().where(SOURCES.c.app_id == LANES.c.app_id, SOURCES.c.calendar_id == LANES.c.calendar_id)
         asleep = await self._run(
             update(LANES)
-            .where(LANES.c.due_at.is_(None), LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now), waiting)
+            .where(
+                LANES.c.due_at.is_(None), LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now), waiting | read
+            )
             .values(due_at=now)
         )
         return len(forgotten) + asleep
@@ -112,6 +146,20 @@ class SystemUnit:
     async def forget_old_keys(self) -> int:
         """Forget idempotency keys past their time."""
         return await self._run(delete(KEYS_USED).where(KEYS_USED.c.created_at < self._database.now(-KEPT)))
+
+    async def forget_old_consents(self) -> int:
+        """Forget who never came back from a provider."""
+        return await self._run(delete(CONSENTS).where(CONSENTS.c.expires_at < self._database.now()))
+
+    async def short_series(self, until: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+        """Return series whose occurrences are not there until then: their apps and events."""
+        query = (
+            select(SERIES.c.app_id, SERIES.c.event_id)
+            .where(SERIES.c.expanded_until < until)
+            .order_by(SERIES.c.expanded_until)
+            .limit(limit)
+        )
+        return [(row.app_id, row.event_id) for row in await self._rows(query)]
 
     async def backlog(self) -> Backlog:
         """Count what waits, and what waits for a person."""

@@ -11,14 +11,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.access import KeyRepository
-from storage.calendars import AccountRepository, CalendarRepository, ResourceRepository
+from storage.accounts import AccountRepository, ConsentRepository
+from storage.calendars import CalendarRepository, ResourceRepository
 from storage.changes import ChangeRepository
 from storage.engine import LOCK_MILLISECONDS, Database
 from storage.errors import translated
 from storage.events import EventRepository
 from storage.idempotency import IdempotencyRepository
-from storage.outbox import IntentRepository, LaneRepository, LinkRepository
+from storage.links import LinkRepository
+from storage.outbox import IntentRepository, LaneRepository
 from storage.sandbox import SandboxRepository
+from storage.sources import ChannelRepository, SourceRepository
 from storage.system import SystemUnit
 
 TENANT_ROLE, SYSTEM_ROLE = "kalends_tenant", "kalends_system"
@@ -36,6 +39,7 @@ class UnitOfWork:
     """One app's transaction. Everything that happens through it happens together or not at all."""
 
     def __init__(self, database: Database, connection: AsyncConnection, app_id: UUID) -> None:
+        self.app_id = app_id
         self._parts = database, connection, app_id
 
     @cached_property
@@ -77,6 +81,21 @@ class UnitOfWork:
     def lanes(self) -> LaneRepository:
         """The app's lanes."""
         return LaneRepository(*self._parts)
+
+    @cached_property
+    def sources(self) -> SourceRepository:
+        """How far the app's calendars have been read at their providers."""
+        return SourceRepository(*self._parts)
+
+    @cached_property
+    def channels(self) -> ChannelRepository:
+        """How providers call us about the app's calendars."""
+        return ChannelRepository(*self._parts)
+
+    @cached_property
+    def consents(self) -> ConsentRepository:
+        """Who is on the way to open an account."""
+        return ConsentRepository(*self._parts)
 
     @cached_property
     def changes(self) -> ChangeRepository:

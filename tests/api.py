@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -36,15 +36,17 @@ from kalends.server.execution import Engine
 from kalends.server.settings import Settings
 from kalends.server.worker import Worker
 from providers import registry
+from providers.interface import Provider, Surroundings
 from resolvers.services import Services
 from schema.schema import schema
+from storage.columns import Table
 from storage.engine import Database
-from storage.models import Table
 from storage.unit_of_work import Storage
 from tests.helpers import HOUR, NOW, Clock, make_account, make_calendar, make_resource
 
 SCHEMA: GraphQLSchema = schema._schema
-URL = "http://kalends.test/graphql"
+SERVER = "http://kalends.test"
+URL = f"{SERVER}/graphql"
 GRAPHQL_JSON = "application/graphql-response+json"
 
 SLOT = NOW + HOUR
@@ -204,6 +206,12 @@ class House:
     ours: Tenant
     theirs: Tenant
 
+    async def browse(self, url: str, *, method: str = "GET", **options: Any) -> httpx.Response:
+        """Ask the server for something that is not GraphQL; a redirection is not followed."""
+        transport = httpx.ASGITransport(app=self.app)
+        async with httpx.AsyncClient(transport=transport, base_url=SERVER, trust_env=False) as client:
+            return await client.request(method, url, **options)
+
     async def later(self, by: timedelta) -> None:
         """Let time go by, on the server and on the database, and have the worker do what is due then."""
         self.clock.advance(by)
@@ -217,15 +225,33 @@ def shared_engine(_schema: object, **options: Any) -> Engine:
     return Engine(schema, **options)
 
 
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """An entry point that nobody has installed."""
+
+    name: str
+    builder: Callable[[Surroundings], Provider]
+
+    def load(self) -> Callable[[Surroundings], Provider]:
+        return self.builder
+
+
 installed_providers = cache(entry_points)
 """The entry points, looked up once: to scan the environment costs more than most tests."""
 
 
-async def build_house(database: Database, clock: Clock, **settings: Any) -> House:
-    """Start a server on a migrated database. The worker is off: tests drive it."""
+Builders = Mapping[str, Callable[[Surroundings], Provider]]
+
+
+async def build_house(database: Database, clock: Clock, *, providers: Builders | None = None, **settings: Any) -> House:
+    """Start a server on a migrated database. The worker is off: tests drive it.
+
+    `providers` are registered beside those that are installed, or in their place.
+    """
     chosen = Settings(**{"worker": False, "limit_cost": 10**9, "limit_fields": 10**4, "limit_tokens": 10**5} | settings)
+    others = [_Point(name, builder) for name, builder in (providers or {}).items()]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "entry_points", installed_providers)
+        patch.setattr(registry, "entry_points", lambda **group: [*installed_providers(**group), *others])
         services = replace(server.build_services(database, chosen), clock=clock, chance=lambda: 0.5)
         patch.setattr(server, "build_services", lambda *_: services)
         patch.setattr(server, "Engine", shared_engine)

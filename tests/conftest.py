@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from storage.engine import Database
 from storage.migrate import migrate
+from storage.secrets import Vault, new_key
 from storage.unit_of_work import Storage
 from tests.helpers import NOW, Clock, add_app
 
@@ -170,7 +171,7 @@ def bare_database_url(request: pytest.FixtureRequest, dialect: str, sqlite_file:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """Return the connections to an empty, migrated database."""
-    database = Database(database_url)
+    database = Database(database_url, vault=Vault([new_key()]))
     yield database
     await database.close()
 

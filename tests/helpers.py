@@ -13,13 +13,18 @@ import pytest
 from sqlalchemy import event as listen
 from sqlalchemy import text
 
-from kalends.domain.access import App
+from kalends.domain.access import App, secret_hash
 from kalends.domain.calendars import LOCAL, Account, AccountState, Calendar, Resource, ResourceKind
 from kalends.domain.errors import Refused
 from kalends.domain.events import Event, EventContent
 from kalends.domain.ids import uuid7
+from kalends.domain.merge import Agreement
+from kalends.domain.recurrence import Recurrence
 from kalends.domain.time import TimeSpan, When, wall_time, whole_days
+from storage.accounts import Consent
 from storage.engine import Database
+from storage.links import Counterpart
+from storage.sources import OpenChannel
 from storage.unit_of_work import Storage, UnitOfWork
 
 NOW = datetime(2026, 5, 4, 7, tzinfo=UTC)
@@ -83,6 +88,7 @@ def make_event(
     version: int = 1,
     sequence: int = 0,
     deleted_at: datetime | None = None,
+    recurrence: Recurrence | None = None,
     **content: Any,
 ) -> Event:
     """Return an event; `content` are the fields of `EventContent`."""
@@ -98,6 +104,7 @@ def make_event(
         created_at=NOW,
         updated_at=NOW,
         deleted_at=deleted_at,
+        recurrence=recurrence,
     )
 
 
@@ -122,6 +129,36 @@ def make_calendar(name: str = "Work", **others: Any) -> Calendar:
         "archived_at": None,
     }
     return Calendar(uuid7(), name=name, created_at=NOW, updated_at=NOW, **fields | others)
+
+
+def make_counterpart(event: Event, remote_id: str | None = "r-1", **others: Any) -> Counterpart:
+    """Return a copy of an event, whose provider has it just as it is."""
+    fields: dict[str, Any] = {
+        "etag": '"1"',
+        "url": f"https://calendar.example/{remote_id}",
+        "uid": event.uid,
+        "agreed": Agreement(event.state, event.state),
+    }
+    return Counterpart(remote_id, **fields | others)
+
+
+def make_channel(calendar_id: UUID, secret: str = "secret", **others: Any) -> OpenChannel:
+    """Return a channel that is open for a week."""
+    fields: dict[str, Any] = {"remote_id": "channel-1", "expires_at": NOW + WEEK, "renew_at": NOW + WEEK / 2}
+    return OpenChannel(uuid7(), calendar_id, secret_hash=secret_hash(secret), **fields | others)
+
+
+def make_consent(resource_id: UUID | None = None, **others: Any) -> Consent:
+    """Return somebody who is on the way to a provider, for an hour."""
+    fields: dict[str, Any] = {
+        "provider": "google",
+        "state_hash": secret_hash("state"),
+        "verifier": "verifier",
+        "return_to": None,
+        "origin": "key:1",
+        "expires_at": NOW + HOUR,
+    }
+    return Consent(uuid7(), resource_id=resource_id, **fields | others)
 
 
 async def add_app(storage: Storage, name: str = "Ours") -> UUID:

@@ -26,8 +26,8 @@ class AccountState(StrEnum):
     """Whether a provider still lets us in."""
 
     ACTIVE = "ACTIVE"
-    NEEDS_RECONNECT = "NEEDS_RECONNECT"
-    REVOKED = "REVOKED"
+    NEEDS_RECONNECT = "NEEDS_RECONNECT"  # it does not: its owner must connect it again
+    REVOKED = "REVOKED"  # it was disconnected on purpose; what opened it is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,20 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A grant at a provider. While it is not ACTIVE, what waits for it stays where it is."""
+    """A grant at a provider. While it is not ACTIVE, what waits for it stays where it is.
+
+    `subject` is the provider's lasting name of it, `address` its owner's e-mail address there. While `blocked_until`
+    lies ahead, the provider has asked us to be quiet.
+    """
 
     id: UUID
     resource_id: UUID | None
     provider: str
     state: AccountState
     blocked_until: datetime | None = None
+    subject: str | None = None
+    address: str | None = None
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

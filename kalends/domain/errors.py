@@ -10,7 +10,9 @@
               ├── StaleVersion          somebody else changed it first
               ├── NotWritable           the calendar is read-only or archived
               ├── KeyReused             one idempotency key, two different requests
-              └── InUse                 it still holds what would be lost with it
+              ├── InUse                 it still holds what would be lost with it
+              ├── ProviderUnavailable   a provider does not answer now: the same request may succeed later
+              └── ProviderRefused       a provider will not do it until a person acts
 
 A problem's `path` uses the domain's words; the schema translates it into the words of its input.
 """
@@ -91,6 +93,21 @@ class InUse(Problem):
 
     count: int
     code: str = "IN_USE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderUnavailable(Problem):
+    """A provider did not do it and may do it later, in `retry_after` seconds where it said so."""
+
+    retry_after: float | None = None
+    code: str = "PROVIDER_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRefused(Problem):
+    """A provider will not do it until a person acts; the code says who and what."""
+
+    code: str = "PROVIDER_REFUSED"
 
 
 class KalendsError(Exception):

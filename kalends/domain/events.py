@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import TypedDict, TypeVar
 from uuid import UUID
 
-from kalends.domain.errors import InvalidInput, Malformed, Problem, Refused
-from kalends.domain.time import TimeSpan, When, read_when
-from kalends.domain.values import read_text
-
-T = TypeVar("T")
+from kalends.domain.errors import Malformed
+from kalends.domain.recurrence import MAX_EXCEPTIONS, Recurrence, begun_at, occurrences
+from kalends.domain.time import TimeSpan, When
+from kalends.domain.values import FIRST_YEAR, LAST_YEAR, YEARS, read_text
 
 MAX_SUMMARY, MAX_LOCATION, MAX_DESCRIPTION = 1024, 1024, 32_768
 MAX_ATTENDEES = 200  # past this, Google stops to propagate responses
 MAX_BATCH = 100
+MAX_REMINDERS, LONGEST_REMINDER = 5, 40_320  # Google's limits: how many, and minutes, which are four weeks
 
 
 class Partstat(StrEnum):
@@ -38,6 +37,15 @@ class EventStatus(StrEnum):
     CONFIRMED = "CONFIRMED"
     TENTATIVE = "TENTATIVE"
     CANCELLED = "CANCELLED"
+
+
+class Visibility(StrEnum):
+    """Who may see more than that the time is busy (RFC 5545 section 3.8.1.3, CLASS)."""
+
+    DEFAULT = "DEFAULT"
+    PUBLIC = "PUBLIC"
+    PRIVATE = "PRIVATE"
+    CONFIDENTIAL = "CONFIDENTIAL"
 
 
 class ConflictPolicy(StrEnum):
@@ -58,7 +66,11 @@ class Attendee:
 
 @dataclass(frozen=True, slots=True)
 class EventContent:
-    """What an event says, without its time, identity or history."""
+    """What an event says, without its time, identity or history.
+
+    `reminders` are minutes before the start; None stands for the calendar's own. `organizer` is the address of whoever
+    else owns the event: None where it is the calendar's owner.
+    """
 
     summary: str
     location: str = ""
@@ -70,12 +82,25 @@ class EventContent:
     status: EventStatus = EventStatus.CONFIRMED
     on_conflict: ConflictPolicy = ConflictPolicy.ALLOW
     metadata: Mapping[str, str] = field(default_factory=dict)
+    visibility: Visibility = Visibility.DEFAULT
+    reminders: tuple[int, ...] | None = None
+    organizer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """What an event says and when it takes place: what two calendars can agree on."""
+
+    when: When
+    content: EventContent
+    recurrence: Recurrence | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """A stored event. `version` grows with every change; `sequence` (RFC 5545 section 3.8.7.4) with those that
-    attendees must hear of. `deleted_at` marks one that is gone and only waits for its provider to forget it.
+    attendees must hear of. `deleted_at` marks one that is gone and only waits for its provider to forget it. With a
+    `recurrence`, `when` is the first time of a series.
     """
 
     id: UUID
@@ -88,6 +113,19 @@ class Event:
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    recurrence: Recurrence | None = None
+
+    @property
+    def state(self) -> EventState:
+        """What it says and when it takes place."""
+        return EventState(self.when, self.content, self.recurrence)
+
+    def occurrence(self, recurrence_id: datetime) -> Event:
+        """Return a series' event as it takes place at one of its times, given as the wall time that its rule names."""
+        override = self.recurrence.overrides.get(recurrence_id) if self.recurrence else None
+        if override is not None:
+            return replace(self, when=override.when, content=override.content)
+        return replace(self, when=begun_at(self.when, recurrence_id) or self.when)
 
     @property
     def blocks(self) -> bool:
@@ -96,17 +134,18 @@ class Event:
 
     def changed(self, *, when: When, content: EventContent, at: datetime) -> Event:
         """Return the next version; the same event where nothing differs."""
-        if (when, content) == (self.when, self.content):
+        return self.became(EventState(when, content, self.recurrence), at=at)
+
+    def became(self, state: EventState, *, at: datetime) -> Event:
+        """Return the next version, which is in this state; the same event where nothing differs."""
+        if state == self.state:
             return self
-        significant = (when, content.status, content.location) != (
-            self.when,
-            self.content.status,
-            self.content.location,
-        )
+        significant = _attended(state) != _attended(self.state)
         return replace(
             self,
-            when=when,
-            content=content,
+            when=state.when,
+            content=state.content,
+            recurrence=state.recurrence,
             version=self.version + 1,
             sequence=self.sequence + significant,
             updated_at=at,
@@ -128,6 +167,11 @@ class EventPage:
     include_cancelled: bool = False
 
 
+def _attended(state: EventState) -> object:
+    """Return what attendees must hear of when it changes."""
+    return state.when, state.recurrence, state.content.status, state.content.location
+
+
 def blocks(content: EventContent) -> bool:
     """Tell whether an event with this content makes its time busy."""
     return (
@@ -135,6 +179,46 @@ def blocks(content: EventContent) -> bool:
         and content.status is not EventStatus.CANCELLED
         and content.partstat is not Partstat.DECLINED
     )
+
+
+def takes_place(state: EventState, window: TimeSpan) -> bool:
+    """Tell whether an event, or any occurrence of a series, overlaps a window."""
+    if state.recurrence is None:
+        return state.when.span.overlaps(window)
+    return bool(occurrences(state.when, state.recurrence, window))
+
+
+def in_zone(state: EventState, tzid: str) -> EventState:
+    """Return whole days in another zone: what an all-day event, and its occurrences, become when their calendar moves.
+
+    Raises `Refused` where the zone has no such day.
+    """
+    recurrence = state.recurrence
+    if recurrence is not None:
+        moved = {
+            wall: replace(override, when=override.when.moved_to(tzid) if override.when.all_day else override.when)
+            for wall, override in recurrence.overrides.items()
+        }
+        recurrence = replace(recurrence, overrides=moved)
+    return EventState(state.when.moved_to(tzid), state.content, recurrence)
+
+
+def unfit(state: EventState) -> str | None:
+    """Return why an event that comes from elsewhere cannot be kept, None where it can."""
+    content, when = state.content, state.when
+    texts = [content.summary, content.location, content.description or "", content.organizer or ""]
+    texts += [each.email for each in content.attendees] + [*content.metadata, *content.metadata.values()]
+    if any(isinstance(read_text(text, at_most=MAX_DESCRIPTION), Malformed) for text in texts):
+        return "It has text that is too long, or that nobody can print."
+    if len(content.summary) > MAX_SUMMARY or len(content.location) > MAX_LOCATION:
+        return "Its title or its place is too long."
+    if not FIRST_YEAR <= when.start.year <= when.end.year <= LAST_YEAR:
+        return f"It is not in {YEARS}."
+    if state.recurrence is not None:
+        exceptions = (state.recurrence.exdates, state.recurrence.rdates, state.recurrence.overrides)
+        if any(len(each) > MAX_EXCEPTIONS for each in exceptions):
+            return f"It has more than {MAX_EXCEPTIONS} exceptions."
+    return None
 
 
 def becomes_busy(before: Event, after: Event) -> bool:
@@ -148,144 +232,3 @@ def becomes_busy(before: Event, after: Event) -> bool:
     other_policy = after.content.on_conflict is not before.content.on_conflict
     now, held = after.when.span, before.when.span
     return not before.blocks or confirmed or other_policy or now.start < held.start or now.end > held.end
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventDraft:
-    """What a caller wrote for a new event, read but not yet judged."""
-
-    start: datetime | date | Malformed
-    end: datetime | date | Malformed
-    summary: str
-    location: str
-    description: str | None = None
-    attendees: tuple[str | Malformed, ...] = ()
-    partstat: Partstat = Partstat.ACCEPTED
-    send_invitations: bool = False
-    all_day: bool = False
-    tzid: str | Malformed | None = None
-    transparent: bool = False
-    status: EventStatus = EventStatus.CONFIRMED
-    on_conflict: ConflictPolicy = ConflictPolicy.ALLOW
-    metadata: dict[str, str] | Malformed = field(default_factory=dict)
-
-    def judged(self, *, calendar_tzid: str, owner: str | None) -> tuple[When, EventContent]:
-        """Return the event's time and content; raise `Refused` with every problem at once."""
-        problems: list[Problem] = []
-        when: When | None = None
-        try:
-            when = read_when(self.start, self.end, all_day=self.all_day, tzid=self.tzid, calendar_tzid=calendar_tzid)
-        except Refused as refused:
-            problems.extend(refused.problems)
-        content = EventContent(
-            summary=checked(problems, "summary", read_text(self.summary, at_least=1, at_most=MAX_SUMMARY), ""),
-            location=checked(problems, "location", read_text(self.location, at_most=MAX_LOCATION), ""),
-            description=checked_description(problems, self.description),
-            attendees=invited(problems, self.attendees, owner=owner, partstat=self.partstat),
-            partstat=self.partstat,
-            send_invitations=self.send_invitations,
-            transparent=self.transparent,
-            status=self.status,
-            on_conflict=self.on_conflict,
-            metadata=checked(problems, "metadata", self.metadata, {}),
-        )
-        if problems or when is None:
-            raise Refused(*problems)
-        return when, content
-
-
-def checked(problems: list[Problem], name: str, value: T | Malformed, otherwise: T) -> T:
-    """Return the value, or note the problem under `name` and return `otherwise`."""
-    if not isinstance(value, Malformed):
-        return value
-    problems.append(InvalidInput(path=(name,), message=f"Expected {value.expected}.", expected=value.expected))
-    return otherwise
-
-
-def checked_description(problems: list[Problem], text: str | None) -> str | None:
-    """Return the description, or note what is wrong with it."""
-    if text is None:
-        return None
-    return checked(problems, "description", read_text(text, at_most=MAX_DESCRIPTION), None)
-
-
-def invited(
-    problems: list[Problem], emails: Sequence[str | Malformed], *, owner: str | None, partstat: Partstat
-) -> tuple[Attendee, ...]:
-    """Return the attendees, duplicates folded; `owner`, if among them, has `partstat`, the others none yet."""
-    folded: dict[str, Attendee] = {}
-    flood = len(emails) > 2 * MAX_ATTENDEES  # so many that nobody would read the problems of each
-    for number, email in enumerate(() if flood else emails):
-        if isinstance(email, Malformed):
-            message = f"Expected {email.expected}."
-            path = ("attendees", str(number))
-            problems.append(InvalidInput(path=path, message=message, expected=email.expected))
-            continue
-        mine = owner is not None and email.lower() == owner.lower()
-        folded.setdefault(email.lower(), Attendee(email, partstat if mine else Partstat.NEEDS_ACTION))
-    count = len(emails) if flood else len(folded)
-    if count > MAX_ATTENDEES:
-        expected = f"at most {MAX_ATTENDEES} participants"
-        message = f"Expected {expected}; these are {count}."
-        problems.append(InvalidInput(path=("attendees",), message=message, expected=expected))
-    return tuple(folded.values())
-
-
-class EventChanges(TypedDict, total=False):
-    """What a caller wants changed; what is absent stays as it is. The fields are those of `EventDraft`."""
-
-    start: datetime | date | Malformed
-    end: datetime | date | Malformed
-    summary: str
-    location: str
-    description: str | None
-    attendees: tuple[str | Malformed, ...]
-    partstat: Partstat
-    send_invitations: bool
-    all_day: bool
-    tzid: str | Malformed | None
-    transparent: bool
-    status: EventStatus
-    on_conflict: ConflictPolicy
-    metadata: dict[str, str] | Malformed
-
-
-def revised(event: Event, changes: EventChanges, *, calendar_tzid: str, owner: str | None, at: datetime) -> Event:
-    """Return the event after these changes; raise `Refused` with every problem.
-
-    A new zone alone keeps the instants and changes the wall time. Attendees who stay keep their answers.
-    """
-    when, content = event.when, event.content
-    unchanged = EventDraft(
-        start=when.start_date if when.all_day else when.span.start,
-        end=when.end_date if when.all_day else when.span.end,
-        summary=content.summary,
-        location=content.location,
-        description=content.description,
-        attendees=tuple(each.email for each in content.attendees),
-        partstat=content.partstat,
-        send_invitations=content.send_invitations,
-        all_day=when.all_day,
-        tzid=None if changes.get("all_day", when.all_day) else when.tzid,
-        transparent=content.transparent,
-        status=content.status,
-        on_conflict=content.on_conflict,
-        metadata=dict(content.metadata),
-    )
-    new_when, new_content = replace(unchanged, **changes).judged(calendar_tzid=calendar_tzid, owner=owner)
-    answers = {each.email.lower(): each.partstat for each in content.attendees}
-    if owner and "partstat" in changes:
-        answers.pop(owner.lower(), None)
-    attendees = tuple(
-        replace(each, partstat=answers.get(each.email.lower(), each.partstat)) for each in new_content.attendees
-    )
-    return event.changed(when=new_when, content=replace(new_content, attendees=attendees), at=at)
-
-
-def with_partstat(content: EventContent, partstat: Partstat, *, owner: str | None) -> EventContent:
-    """Return the content after the calendar's owner has answered."""
-    attendees = tuple(
-        replace(each, partstat=partstat) if owner and each.email.lower() == owner.lower() else each
-        for each in content.attendees
-    )
-    return replace(content, partstat=partstat, attendees=attendees)

@@ -20,7 +20,8 @@ _MIDNIGHT = time()
 
 
 @lru_cache(maxsize=1)
-def _zone_names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """Return every IANA zone name that there is."""
     return frozenset(available_timezones() - {"Factory", "localtime", "posixrules"})
 
 
@@ -32,7 +33,7 @@ def zone(name: str) -> ZoneInfo:
 
 def read_zone(value: object) -> str | Malformed:
     """Read an IANA zone name, spelled exactly as the database spells it."""
-    return value if isinstance(value, str) and value in _zone_names() else Malformed(ZONE)
+    return value if isinstance(value, str) and value in zone_names() else Malformed(ZONE)
 
 
 def zone_data_version() -> str:

@@ -23,6 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from kalends.domain.access import Forbidden, Principal
 from kalends.domain.values import utc_now
 from kalends.server.auth import Doorkeeper
+from kalends.server.doors import doors
 from kalends.server.execution import Engine
 from kalends.server.faults import Fault
 from kalends.server.graphiql_page import ASSETS_PATH, graphiql_assets, graphiql_page
@@ -33,9 +34,11 @@ from kalends.server.welcome import Tab
 from kalends.server.worker import Worker
 from providers.interface import SandboxTable, Surroundings
 from providers.registry import Registry
+from providers.web import Web
+from resolvers.grants import StoredGrants
 from resolvers.services import Services
 from schema.context import Context, Unauthenticated
-from schema.errors import BadArgument
+from schema.errors import BadArgument, NotAnswered
 from schema.schema import schema
 from storage.engine import Database
 from storage.errors import StorageError, Unavailable
@@ -64,6 +67,7 @@ def connect(settings: Settings) -> Database:
         pool_size=settings.database_pool,
         pool_seconds=settings.database_wait,
         prepared=settings.database_prepared,
+        vault=settings.vault(),
     )
 
 
@@ -79,8 +83,20 @@ def build_services(database: Database, settings: Settings) -> Services:
 
         return open_table()
 
-    providers = Registry.installed(Surroundings(sandbox_memory=sandbox_memory))
-    return Services(storage, providers, patience=settings.patience())
+    around = Surroundings(
+        sandbox_memory=sandbox_memory,
+        grants=StoredGrants(storage),
+        web=Web(allowed=settings.private_servers, seconds=settings.sync_call_seconds),
+        clock=utc_now,
+        options=settings.provider_options(),
+    )
+    return Services(
+        storage,
+        Registry.installed(around),
+        patience=settings.patience(),
+        public_url=settings.public_url,
+        return_origins=tuple(settings.return_origins),
+    )
 
 
 def build_worker(services: Services, settings: Settings) -> Worker:
@@ -102,6 +118,8 @@ def classify(error: BaseException) -> Fault | None:
             return Fault(str(error), "FORBIDDEN", {"scope": error.scope})
         case BadArgument():
             return Fault(str(error), "BAD_USER_INPUT", {"argument": error.name, "expected": error.expected})
+        case NotAnswered():
+            return Fault(str(error), error.code, {} if error.retry_after is None else {"retryAfter": error.retry_after})
         case Unavailable():
             return Fault("The database cannot answer now: try again in a moment.", "UNAVAILABLE", {"retryAfter": 1})
     return None
@@ -162,6 +180,7 @@ def create_app(settings: Settings, *, welcome: Welcome | None = None, database: 
         Route("/healthz", _healthy),
         Route("/readyz", ready),
         Route("/metrics", _metrics),
+        *doors(services, receive_seconds=settings.receive_seconds),
     ]
     endpoint = _Measured(door, GRAPHQL)
     if settings.development:

@@ -20,6 +20,7 @@ from rich.table import Table
 import kalends
 from kalends.domain.errors import KalendsError
 from kalends.server.cli_access import app_cli, key_cli
+from kalends.server.cli_secrets import secrets_cli, simulate
 from kalends.server.terminal import Json, complain, fail, load_settings, opened, print_json, screen
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ cli = typer.Typer(
 )
 cli.add_typer(app_cli)
 cli.add_typer(key_cli)
+cli.add_typer(secrets_cli)
+cli.command()(simulate)
 
 
 def main() -> None:

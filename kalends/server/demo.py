@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from kalends.domain.access import Principal, Scope, read_token
 from kalends.domain.calendars import SANDBOX, Calendar, Resource, ResourceKind
-from kalends.domain.events import EventDraft, EventStatus, Partstat
+from kalends.domain.drafts import EventDraft
+from kalends.domain.events import EventStatus, Partstat
 from resolvers import access, calendars, events, resources
 from resolvers.calendars import CalendarDraft
 from resolvers.events import NewEvent

@@ -60,5 +60,5 @@ def configure_logs(*, level: str, form: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for name in ("alembic", "uvicorn", "httpx", "aiosqlite"):
+    for name in ("alembic", "uvicorn", "httpx", "httpcore", "aiosqlite"):  # the last three tell what was sent
         logging.getLogger(name).setLevel(logging.WARNING)

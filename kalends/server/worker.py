@@ -17,6 +17,7 @@ from kalends.domain.sync import Lane
 from kalends.server.metrics import BACKLOG, DEAD_LETTERS, PUSHED, SWEPT
 from resolvers.services import Services
 from resolvers.sync import work_lane
+from resolvers.upkeep import extend_series
 from storage.errors import StorageError
 
 log = structlog.get_logger()
@@ -83,11 +84,13 @@ class Worker:
                 await asyncio.wait(self._busy)
 
     async def sweep(self) -> None:
-        """Wake what was forgotten, forget old idempotency keys, and count what waits."""
+        """Wake what was forgotten, forget what is too old, see to series, and count what waits."""
         async with self._services.storage.system(write=True) as system:
             found = await system.sweep()
             await system.forget_old_keys()
+            await system.forget_old_consents()
             backlog = await system.backlog()
+        await extend_series(self._services)
         SWEPT.inc(found)
         BACKLOG.set(backlog.waiting)
         DEAD_LETTERS.set(backlog.dead)

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from storage.models import Table
+from storage import models  # noqa: F401  the tables are there
+from storage.columns import Table
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
-from uuid import UUID
-
 import pytest
 
+from kalends.domain.events import EventState
 from kalends.domain.ids import uuid7
-from providers.interface import Provider, RemoteCalendar, RemoteEvent, Surroundings
+from providers.interface import Provider, RemoteCalendar, RemoteEvent
 from providers.local import LocalProvider
 from tests.contracts.provider_contract import Kept, ProviderContract
-
-
-def nowhere(app_id: UUID) -> NoReturn:
-    raise AssertionError(f"a local calendar remembers nothing elsewhere, of {app_id} neither")
+from tests.providers.surroundings import surroundings
 
 
 class TestLocal(ProviderContract):
@@ -21,7 +15,7 @@ class TestLocal(ProviderContract):
 
     @pytest.fixture
     def provider(self) -> Provider:
-        return LocalProvider(Surroundings(sandbox_memory=nowhere))
+        return LocalProvider(surroundings())
 
     @pytest.fixture
     def offline(self, provider: Provider) -> Provider:
@@ -37,7 +31,7 @@ class TestLocal(ProviderContract):
 
     @pytest.fixture
     def kept(self) -> Kept:
-        async def nothing(_calendar: RemoteCalendar, _copy: RemoteEvent) -> Mapping[str, Any] | None:
+        async def nothing(_calendar: RemoteCalendar, _copy: RemoteEvent) -> EventState | None:
             return None
 
         return nothing

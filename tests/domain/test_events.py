@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalends.domain.drafts import EventChanges, EventDraft, revised, with_partstat
 from kalends.domain.errors import Malformed, Refused
 from kalends.domain.events import (
     MAX_ATTENDEES,
@@ -16,24 +17,43 @@ from kalends.domain.events import (
     Attendee,
     ConflictPolicy,
     Event,
-    EventChanges,
     EventContent,
-    EventDraft,
+    EventState,
     EventStatus,
     Partstat,
     becomes_busy,
     blocks,
-    revised,
-    with_partstat,
+    in_zone,
+    takes_place,
+    unfit,
 )
+from kalends.domain.recurrence import MAX_EXCEPTIONS, Override, Recurrence
 from kalends.domain.time import When, read_zone
 from kalends.domain.values import read_email, read_instant_or_date, read_metadata
-from tests.helpers import BERLIN, DAY, HOUR, NOW, make_content, make_days, make_event, make_when, refusing, wall
+from tests.helpers import (
+    BERLIN,
+    DAY,
+    HOUR,
+    NOW,
+    WEEK,
+    make_content,
+    make_days,
+    make_event,
+    make_span,
+    make_when,
+    refusing,
+    wall,
+)
 
 CALENDAR = uuid4()
 OWNER = "ada@example.org"
 LATER = NOW + DAY
 CANCELLED, CONFIRMED, TENTATIVE = EventStatus.CANCELLED, EventStatus.CONFIRMED, EventStatus.TENTATIVE
+
+
+def many(number: int) -> frozenset[datetime]:
+    """Return so many wall times."""
+    return frozenset(make_when().start + n * DAY for n in range(number))
 
 
 def judged(*, owner: str | None = OWNER, **fields: Any) -> tuple[When, EventContent]:
@@ -266,6 +286,83 @@ def test_a_change_to_the_same_is_no_change() -> None:
 def test_a_tombstone_is_a_version_of_its_own_and_blocks_nothing() -> None:
     gone = make_event(CALENDAR).deleted(LATER)
     assert (gone.version, gone.deleted_at, gone.updated_at, gone.blocks) == (2, LATER, LATER, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "sequence"),
+    [
+        ({"when": make_when(NOW + HOUR)}, 1),
+        ({"recurrence": Recurrence("FREQ=WEEKLY")}, 1),
+        ({"content": make_content(location="Room 2")}, 1),
+        ({"content": make_content(status=CANCELLED)}, 1),
+        ({"content": make_content("Review")}, 0),
+        ({"content": make_content(reminders=(10,))}, 0),
+    ],
+)
+def test_an_event_becomes_another_state_as_its_next_version(change: dict[str, Any], sequence: int) -> None:
+    event = make_event(CALENDAR, version=3)
+    state = replace(event.state, **change)
+    after = event.became(state, at=LATER)
+    assert after.state == state
+    assert (after.version, after.sequence, after.updated_at, after.id) == (4, sequence, LATER, event.id)
+    assert event.became(event.state, at=LATER) is event
+
+
+# What comes from elsewhere
+
+
+@pytest.mark.parametrize(
+    ("state", "fits"),
+    [
+        (EventState(make_when(), make_content("")), True),
+        (EventState(make_when(), make_content("x" * MAX_SUMMARY, location="x" * MAX_LOCATION)), True),
+        (EventState(make_when(), make_content("x" * (MAX_SUMMARY + 1))), False),
+        (EventState(make_when(), make_content(location="x" * (MAX_LOCATION + 1))), False),
+        (EventState(make_when(), make_content(description="x" * (MAX_DESCRIPTION + 1))), False),
+        (EventState(make_when(), make_content("a\0b")), False),
+        (EventState(make_when(), make_content(metadata={"k": "\ud800"})), False),
+        (EventState(make_when(), make_content(organizer="\0")), False),
+        (EventState(make_when(), make_content(attendees=(Attendee("\x1b"),))), False),
+        (EventState(make_when(datetime(1969, 5, 4, tzinfo=UTC)), make_content()), False),
+        (EventState(make_when(datetime(2200, 12, 31, 22, 30, tzinfo=UTC)), make_content()), False),
+        (EventState(make_when(), make_content(attendees=tuple(Attendee(f"{n}@x.org") for n in range(999)))), True),
+        (EventState(make_when(), make_content(), Recurrence("FREQ=DAILY", exdates=many(MAX_EXCEPTIONS))), True),
+        (EventState(make_when(), make_content(), Recurrence("FREQ=DAILY", exdates=many(MAX_EXCEPTIONS + 1))), False),
+        (EventState(make_when(), make_content(), Recurrence(None, many(MAX_EXCEPTIONS + 1))), False),
+    ],
+)
+def test_what_cannot_be_kept_says_why(state: EventState, fits: bool) -> None:
+    reason = unfit(state)
+    assert (reason is None) is fits
+    assert reason is None or reason.endswith(".")
+
+
+def test_an_event_takes_place_in_a_window_with_any_of_its_times() -> None:
+    single = EventState(make_when(), make_content())
+    series = replace(single, recurrence=Recurrence("FREQ=WEEKLY;COUNT=2"))
+    for state, window, there in (
+        (single, make_span(), True),
+        (single, make_span(NOW + HOUR), False),
+        (series, make_span(NOW + WEEK), True),
+        (series, make_span(NOW + 2 * WEEK), False),
+    ):
+        assert takes_place(state, window) is there
+
+
+def test_whole_days_move_with_their_calendar_and_their_exceptions_too() -> None:
+    monday, clock = datetime(2026, 5, 11), make_when(NOW + DAY)  # noqa: DTZ001  wall times
+    overrides = {
+        monday: Override(make_days(date(2026, 5, 12)), make_content("Moved")),
+        monday + WEEK: Override(clock, make_content("At a time")),
+    }
+    state = EventState(make_days(), make_content(), Recurrence("FREQ=WEEKLY", overrides=overrides))
+    moved = in_zone(state, "Asia/Tokyo")
+    assert moved.when == make_days(tzid="Asia/Tokyo")
+    assert moved.recurrence is not None
+    assert moved.recurrence.overrides[monday].when == make_days(date(2026, 5, 12), tzid="Asia/Tokyo")
+    assert moved.recurrence.overrides[monday + WEEK].when == clock
+    with pytest.raises(Refused):
+        in_zone(EventState(make_days(date(2011, 12, 30)), make_content()), "Pacific/Apia")
 
 
 # Busy

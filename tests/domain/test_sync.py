@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -5,8 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalends.domain.sync import LONGEST_PAUSE, Intent, Link, SyncState, SyncStatus, pause_after, sync_state
-from tests.helpers import HOUR, NOW
+from kalends.domain.events import EventState
+from kalends.domain.sync import (
+    LONGEST_PAUSE,
+    Conflict,
+    Intent,
+    Link,
+    Source,
+    SyncState,
+    SyncStatus,
+    SyncWarning,
+    WarningCode,
+    pause_after,
+    sync_state,
+)
+from tests.helpers import HOUR, NOW, make_content, make_when
 
 EVENT, CALENDAR = uuid4(), uuid4()
 
@@ -55,6 +69,28 @@ def test_the_state_says_what_the_link_and_the_intent_know() -> None:
         remote_url="https://cal.example/1",
     )
     assert sync_state("google", link(), intent(2), parked=True).next_attempt_at is None
+
+
+CONFLICT = Conflict(EventState(make_when(), make_content("Theirs")), '"5"', ("summary",))
+
+
+@pytest.mark.parametrize("wish", [None, intent(), intent(attempts=9, due_at=None)])
+@pytest.mark.parametrize("parked", [False, True])
+def test_a_conflict_waits_for_a_person_whatever_else_there_is(wish: Intent | None, parked: bool) -> None:
+    state = sync_state("google", replace(link(), conflict=CONFLICT), wish, parked=parked)
+    assert (state.status, state.conflict) == (SyncStatus.CONFLICT, CONFLICT)
+
+
+def test_the_state_tells_what_is_not_the_same_on_both_sides() -> None:
+    warnings = (SyncWarning(WarningCode.METADATA_NOT_SENT, "It keeps no metadata."),)
+    assert sync_state("google", replace(link(1, 1), warnings=warnings), None, parked=False).warnings == warnings
+
+
+def test_a_calendar_can_be_written_to_when_all_that_is_there_is_known_and_it_is_there() -> None:
+    source = Source(CALENDAR)
+    assert not source.writable
+    assert replace(source, full_at=NOW).writable
+    assert not replace(source, full_at=NOW, gone=NOW).writable
 
 
 def test_the_pause_doubles_with_every_failure_up_to_a_quarter_of_an_hour() -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kalends.domain.ids import uuid7
-from storage.outbox import INTENTS, LINKS
+from storage.links import LINKS
+from storage.outbox import INTENTS
 from tests.faults.databases import Home
 from tests.faults.ledger import draw
 from tests.faults.stage import open_stage

@@ -17,9 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine import Database
 from storage.idempotency import KEYS_USED
-from storage.models import EventRow, SandboxEventRow
-from storage.outbox import INTENTS, LANES, LINKS
+from storage.links import LINKS
+from storage.models import EventRow
+from storage.outbox import INTENTS, LANES
 from storage.repository import table_of
+from storage.sync_models import SandboxEventRow
 from tests.faults.ledger import Entry
 
 EVENTS, COPIES = table_of(EventRow), table_of(SandboxEventRow)

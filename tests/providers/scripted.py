@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from providers.interface import (
-    AlreadyExists,
-    Capabilities,
-    Gone,
-    Identity,
-    Outgoing,
-    RemoteCalendar,
-    RemoteEvent,
-    Stale,
-)
+from kalends.domain.events import ConflictPolicy, EventState
+from kalends.domain.sync import SyncWarning
+from providers.errors import AlreadyExists, Gone, Stale
+from providers.interface import Capabilities, Identity, Outgoing, RemoteCalendar, RemoteEvent
+from providers.sandbox import SandboxProvider
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,18 @@ class Copy:
 
     event_id: UUID
     generation: int
-    summary: str
+    state: EventState
     version: int
     revision: int = 1
     deleted: bool = False
 
+    @property
+    def summary(self) -> str:
+        """What a person would see first."""
+        return self.state.content.summary
 
-EVERYTHING = Capabilities(
-    remote=True, suppress_invites=True, set_own_rsvp=True, keeps_cancelled=True, keeps_metadata=True
-)
+
+EVERYTHING = SandboxProvider.capabilities
 Hook = Callable[[Call], Awaitable[None]]
 
 
@@ -69,7 +67,7 @@ class ScriptedProvider:
         if name in self.copies:
             raise AlreadyExists("There is one.")
         event = outgoing.event
-        self.copies[name] = Copy(event.id, outgoing.identity.generation, event.content.summary, event.version)
+        self.copies[name] = Copy(event.id, outgoing.identity.generation, self.expected(outgoing), event.version)
         await self.after(call)
         return self._seen(name)
 
@@ -81,14 +79,17 @@ class ScriptedProvider:
         if self._seen(known.remote_id).etag != known.etag:
             raise Stale("It has changed.")
         event = outgoing.event
-        copy.summary, copy.version, copy.revision = event.content.summary, event.version, copy.revision + 1
+        copy.state, copy.version, copy.revision = self.expected(outgoing), event.version, copy.revision + 1
         await self.after(call)
         return self._seen(known.remote_id)
 
-    async def delete(self, calendar: RemoteCalendar, outgoing: Outgoing, remote_id: str | None) -> None:
+    async def delete(self, calendar: RemoteCalendar, outgoing: Outgoing, known: RemoteEvent | None) -> None:
         call = await self._asked("delete", calendar, outgoing)
-        copy = self.copies.get(remote_id or outgoing.identity.key)
-        if copy is not None:
+        name = known.remote_id if known else outgoing.identity.key
+        copy = self.copies.get(name)
+        if copy is not None and not copy.deleted:
+            if known is not None and self._seen(name).etag != known.etag:
+                raise Stale("It has changed.")
             copy.deleted = True
         await self.after(call)
 
@@ -100,6 +101,13 @@ class ScriptedProvider:
         seen = self._seen(name) if name in self.copies else None
         await self.after(call)
         return seen
+
+    def expected(self, outgoing: Outgoing) -> EventState:
+        content = replace(outgoing.event.content, send_invitations=False, on_conflict=ConflictPolicy.ALLOW)
+        return replace(outgoing.event.state, content=content)
+
+    def warnings(self, outgoing: Outgoing) -> tuple[SyncWarning, ...]:  # noqa: ARG002
+        return ()
 
     def preview(self, outgoing: Outgoing) -> Mapping[str, Any]:
         return {"summary": outgoing.event.content.summary}
@@ -116,9 +124,10 @@ class ScriptedProvider:
         return [call.kind for call in self.calls if event_id in (None, call.event_id)]
 
     def meddle(self, event_id: UUID, *, delete: bool = False) -> None:
-        """Let a person change or delete an event at the provider."""
+        """Let a person move an event to another place, or delete it, at the provider."""
         [copy] = self.alive(event_id)
-        copy.revision, copy.summary, copy.deleted = copy.revision + 1, "By a person", delete
+        content = replace(copy.state.content, location=f"Moved {copy.revision}")
+        copy.revision, copy.state, copy.deleted = copy.revision + 1, replace(copy.state, content=content), delete
 
     async def _asked(self, kind: str, calendar: RemoteCalendar, outgoing: Outgoing) -> Call:
         event = outgoing.event
@@ -129,7 +138,8 @@ class ScriptedProvider:
 
     def _seen(self, name: str) -> RemoteEvent:
         copy = self.copies[name]
-        return RemoteEvent(name, f'"{copy.revision}"', f"https://calendar.example/{name}", deleted=copy.deleted)
+        url, state = f"https://calendar.example/{name}", None if copy.deleted else copy.state
+        return RemoteEvent(name, f'"{copy.revision}"', url, deleted=copy.deleted, state=state)
 
 
 def raising(error: BaseException, *, times: int | None = None, only: Callable[[Call], bool] = lambda _: True) -> Hook:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, EntryPoints
-from typing import Any, NoReturn
-from uuid import UUID
+from typing import Any
 
 import pytest
 
@@ -11,13 +10,9 @@ from providers.interface import Provider, Surroundings
 from providers.local import LocalProvider
 from providers.registry import GROUP, Registry
 from providers.sandbox import SandboxProvider
+from tests.providers.surroundings import surroundings
 
-
-def nowhere(app_id: UUID) -> NoReturn:
-    raise AssertionError(f"building a provider needs nothing of {app_id}")
-
-
-SURROUNDINGS = Surroundings(sandbox_memory=nowhere)
+SURROUNDINGS = surroundings()
 
 
 class NotAProvider:

@@ -10,26 +10,23 @@ import pytest
 
 from kalends.domain.ids import uuid7
 from kalends.domain.sync import SandboxCopy
-from providers.interface import (
+from providers.errors import (
     AlreadyExists,
     Gone,
-    Identity,
     OutcomeUnknown,
-    Outgoing,
     ProviderError,
     ReconnectRequired,
-    RemoteCalendar,
-    RemoteEvent,
     Stale,
-    Surroundings,
     Throttled,
     Unreachable,
 )
+from providers.interface import Identity, Outgoing, RemoteCalendar, RemoteEvent
 from providers.sandbox import Faults, SandboxProvider
 from storage.engine import Database
 from storage.unit_of_work import Storage
 from tests.helpers import NOW, make_account, make_event
 from tests.providers.memory import memory_in
+from tests.providers.surroundings import surroundings
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +43,7 @@ class Sandbox:
 
     def restarted(self) -> SandboxProvider:
         return SandboxProvider(
-            Surroundings(sandbox_memory=memory_in(self.storage)), sleep=self._sleep, chance=self._chance
+            surroundings(sandbox_memory=memory_in(self.storage)), sleep=self._sleep, chance=self._chance
         )
 
     async def misbehaves(self, **faults: Any) -> None:
@@ -101,7 +98,8 @@ async def test_it_behaves_until_it_is_told_otherwise(sandbox: Sandbox) -> None:
     sandbox.draws = [0.0] * 3  # less than every chance but none
     outgoing = an_outgoing()
     copy = await sandbox.provider.create(sandbox.calendar, outgoing)
-    assert copy == RemoteEvent(outgoing.identity.key, '"1"', f"kalends-sandbox:///primary/{outgoing.identity.key}")
+    assert copy == await sandbox.provider.find(sandbox.calendar, outgoing.identity, None)
+    assert (copy.remote_id, copy.etag) == (outgoing.identity.key, '"1"')
     assert sandbox.slept == []
 
 
@@ -158,7 +156,12 @@ async def test_a_create_whose_answer_is_lost_has_happened(sandbox: Sandbox) -> N
         await sandbox.provider.create(sandbox.calendar, outgoing)
     found = await sandbox.provider.find(sandbox.calendar, outgoing.identity, None)
     assert found == RemoteEvent(
-        outgoing.identity.key, '"1"', f"kalends-sandbox:///primary/{outgoing.identity.key}", deleted=False
+        outgoing.identity.key,
+        '"1"',
+        f"kalends-sandbox:///primary/{outgoing.identity.key}",
+        state=sandbox.provider.expected(outgoing),
+        uid=outgoing.event.uid,
+        event_id=outgoing.event.id,
     )
 
 
@@ -183,7 +186,7 @@ async def test_a_delete_whose_answer_is_lost_has_happened(sandbox: Sandbox) -> N
     known = await sandbox.provider.create(sandbox.calendar, outgoing)
     await sandbox.misbehaves(reply_lost=1)
     with pytest.raises(OutcomeUnknown):
-        await sandbox.provider.delete(sandbox.calendar, outgoing, known.remote_id)
+        await sandbox.provider.delete(sandbox.calendar, outgoing, known)
     await sandbox.misbehaves()
     with pytest.raises(Gone):
         await sandbox.provider.update(sandbox.calendar, outgoing, known)
@@ -261,7 +264,7 @@ async def test_every_write_that_names_a_copy_is_counted(sandbox: Sandbox) -> Non
     with pytest.raises(Stale):
         await sandbox.provider.update(sandbox.calendar, outgoing, known)
     await sandbox.provider.find(sandbox.calendar, outgoing.identity, None)
-    await sandbox.provider.delete(sandbox.calendar, outgoing, updated.remote_id)
+    await sandbox.provider.delete(sandbox.calendar, outgoing, updated)
     copy = await sandbox.copy(outgoing)
     assert copy is not None
     assert (copy.calls, copy.revision, copy.deleted) == (5, 3, True)

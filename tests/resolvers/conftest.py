@@ -4,12 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from providers.interface import Surroundings
 from providers.sandbox import SandboxProvider
 from storage.unit_of_work import Storage
 from tests.helpers import Clock
 from tests.providers.memory import memory_in
 from tests.providers.scripted import ScriptedProvider
+from tests.providers.surroundings import surroundings
 from tests.resolvers.sync_stage import Stage, open_stage
 
 
@@ -31,5 +31,5 @@ async def sandbox_stage(storage: Storage, app_id: UUID, clock: Clock) -> Stage:
     async def at_once(_seconds: float) -> None:
         """Wait for nothing."""
 
-    sandbox = SandboxProvider(Surroundings(sandbox_memory=memory_in(storage)), sleep=at_once, chance=lambda: 0.5)
+    sandbox = SandboxProvider(surroundings(sandbox_memory=memory_in(storage)), sleep=at_once, chance=lambda: 0.5)
     return await open_stage(storage, app_id, sandbox, clock)

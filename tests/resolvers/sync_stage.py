@@ -9,10 +9,11 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope
 from kalends.domain.calendars import SANDBOX, Account, AccountState, Calendar
-from kalends.domain.events import Event, EventChanges, EventDraft, Partstat
+from kalends.domain.drafts import EventChanges, EventDraft
+from kalends.domain.events import Event, Partstat
 from kalends.domain.ids import uuid7
 from kalends.domain.sync import Intent, Lane, Link, SyncState
-from providers.interface import Provider, Surroundings
+from providers.interface import Provider
 from providers.local import LocalProvider
 from providers.registry import Registry
 from providers.sandbox import Faults
@@ -23,6 +24,7 @@ from resolvers.sync import retry_sync, work_lane
 from storage.unit_of_work import Storage
 from tests.helpers import NOW, Clock, add_calendar, make_account
 from tests.providers.memory import memory_in
+from tests.providers.surroundings import surroundings
 
 PATIENCE = SyncPatience(call=5.0, at_once=5.0, lease=timedelta(seconds=30), max_attempts=4)
 PAST_LEASE = timedelta(seconds=31)
@@ -127,6 +129,11 @@ class Stage:
 
     # What is there
 
+    async def now(self, event: Event) -> Event:
+        """Return an event as it is stored now."""
+        async with self.storage.reading(self.app_id) as work:
+            return await work.events.get(event.id)
+
     async def state(self, event: Event) -> SyncState:
         return (await lookups.sync_states(self.services, self.principal, [event.id]))[0]
 
@@ -181,11 +188,11 @@ async def connect(storage: Storage, app_id: UUID, name: str = "Work", account_of
 
 
 async def open_stage(storage: Storage, app_id: UUID, provider: Provider, clock: Clock) -> Stage:
-    surroundings = Surroundings(sandbox_memory=memory_in(storage))
+    around = surroundings(sandbox_memory=memory_in(storage), clock=clock)
     woken: list[None] = []
     services = Services(
         storage,
-        Registry({"local": LocalProvider(surroundings), SANDBOX: provider}),
+        Registry({"local": LocalProvider(around), SANDBOX: provider}),
         clock=clock,
         wake_worker=lambda: woken.append(None),
         chance=lambda: 0.5,

@@ -281,7 +281,8 @@ async def test_a_batch_has_1_to_100_events(house: House, ours: Tenant) -> None:
 async def test_an_unknown_provider_is_refused_with_the_known_ones(house: House, ours: Tenant) -> None:
     before = await dump(house.database)
     errors = await ours.api.refused("createCalendar", input={"name": "Home", "provider": "myspace"})
-    assert told(errors) == [("InvalidInputError", "INVALID_VALUE", "input.provider", "one of local, sandbox")]
+    expected = "one of local, sandbox; linkCalendar keeps a calendar in step with another provider"
+    assert told(errors) == [("InvalidInputError", "INVALID_VALUE", "input.provider", expected)]
     assert await dump(house.database) == before
 
 
@@ -348,6 +349,10 @@ BAD_ARGUMENTS: list[tuple[str, Input, str, str]] = [
     ("calendars", {"after": "!"}, "after", "a cursor from an earlier page"),
     ("resources", {"first": 1000}, "first", "a number from 1 to 100"),
     ("resources", {"after": ""}, "after", "a cursor from an earlier page"),
+    ("accounts", {"first": 0}, "first", "a number from 1 to 100"),
+    ("accounts", {"after": "\0"}, "after", "a cursor from an earlier page"),
+    ("remoteCalendars", {"accountId": UNKNOWN}, "accountId", "the id of an account"),
+    ("remoteCalendars", {"accountId": "\ud800"}, "accountId", "the id of an account"),
 ]
 
 
@@ -375,7 +380,7 @@ BY_ID: list[tuple[str, Input]] = [
 async def test_an_id_of_nothing_is_null_in_queries_and_not_found_in_mutations(house: House, ours: Tenant) -> None:
     before = await dump(house.database)
     for text in NOTHINGS:
-        for field in ("event", "calendar", "resource"):
+        for field in ("event", "calendar", "resource", "account"):
             assert await ours.api.ask(field, id=text) is None
         for field, arguments in BY_ID:
             errors = await ours.api.refused(field, id=text, **arguments)

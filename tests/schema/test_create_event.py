@@ -205,7 +205,8 @@ async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(house: House
     assert [each["id"] for each in payload["conflicts"]] == [taken["id"]]
     assert (run["provider"], run["mailed"]) == ("sandbox", ["bob@example.org"])
     assert run["payload"]["summary"] == "Planning"
-    assert run["payload"]["start"] == {"dateTime": "2026-05-04T10:00:00", "timeZone": "Europe/Berlin"}
+    assert (run["payload"]["start"], run["payload"]["tzid"]) == ("2026-05-04T10:00:00", "Europe/Berlin")
+    assert run["payload"]["sendUpdates"] == "all"
     assert await dump(house.database) == before
     assert await ours.api.ask("event", id=would_be["id"]) is None
 

@@ -44,7 +44,7 @@ async def test_pages_of_events_join_in_order_of_start_and_id(ours: Tenant) -> No
         assert [len(page) for page in found[:-1]] == [first] * (len(found) - 1)
 
 
-async def test_pages_of_calendars_and_resources_join_in_order_of_creation(ours: Tenant) -> None:
+async def test_pages_of_calendars_resources_and_accounts_join_in_order_of_creation(ours: Tenant) -> None:
     calendars, resources = [str(ours.calendar.id), str(ours.sandbox.id)], [str(ours.resource.id)]
     for number in range(5):
         made = await ours.api.done("createCalendar", input={"name": f"Nr {number}"})
@@ -54,6 +54,15 @@ async def test_pages_of_calendars_and_resources_join_in_order_of_creation(ours: 
     for field, ids in (("calendars", calendars), ("resources", resources)):
         for first in (1, 3, 50):
             assert [each for page in await pages(ours, field, first) for each in page] == ids
+    accounts = [str(ours.account.id)]
+    for resource_id in resources[1:]:
+        wanted = {"name": "There", "provider": "sandbox", "resourceId": resource_id}
+        made = await ours.api.done("createCalendar", input=wanted)
+        accounts.append(made["calendar"]["account"]["id"])
+    for first in (1, 3, 50):
+        assert [each for page in await pages(ours, "accounts", first) for each in page] == accounts
+    assert await pages(ours, "accounts", 50, resourceId=str(ours.resource.id)) == [accounts[:1]]
+    assert await pages(ours, "accounts", 50, resourceId="nobody") == [[]]
     of_ada = await pages(ours, "calendars", 50, resourceId=str(ours.resource.id))
     assert of_ada == [[str(ours.calendar.id), str(ours.sandbox.id)]]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.api import SCHEMA, SLOT, House, at, document, selection
-from tests.helpers import DAY, MINUTE, add_calendar, make_account, make_resource, recorded
+from tests.helpers import DAY, MINUTE, add_calendar, make_account, make_channel, make_resource, recorded
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,7 @@ TRANSACTION = ("BEGIN", "SELECT set_config")
 
 
 async def fill(house: House, count: int) -> dict[str, list[str]]:
-    """Store so many resources, each with an account and two calendars, one of them with a tangle of events."""
+    """Store so many resources, each with an account and two calendars that are read, one with a tangle of events."""
     ours, storage = house.ours, house.services.storage
     ids: dict[str, list[str]] = {"Resource": [], "Calendar": [], "Event": []}
     events = []
@@ -28,6 +28,10 @@ async def fill(house: House, count: int) -> dict[str, list[str]]:
             await work.accounts.add(account, resource.created_at)
         fields: dict[str, Any] = {"resource_id": resource.id, "provider": "sandbox", "account_id": account.id}
         calendars = [await add_calendar(storage, ours.app_id, **fields) for _ in range(2)]
+        async with storage.writing(ours.app_id) as work:
+            for calendar in calendars:
+                await work.sources.open(calendar.id)
+                await work.channels.add(make_channel(calendar.id))
         ids["Resource"].append(str(resource.id))
         ids["Calendar"].append(str(calendars[0].id))
         start = SLOT + number * MINUTE
@@ -45,7 +49,7 @@ async def count(house: House, ask: Callable[[], Awaitable[Any]]) -> list[str]:
     return [text for text, _ in statements if not text.startswith(TRANSACTION)]
 
 
-@pytest.mark.parametrize("field", ["events", "calendars", "resources"])
+@pytest.mark.parametrize("field", ["events", "calendars", "resources", "accounts"])
 async def test_a_list_costs_as_many_statements_as_one_item(house: House, field: str) -> None:
     ids = await fill(house, MANY)
     arguments: dict[str, Any] = {"from": at(SLOT - DAY), "to": at(SLOT + DAY)} if field == "events" else {}

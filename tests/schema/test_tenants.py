@@ -19,19 +19,30 @@ from graphql import (
 )
 
 from kalends.domain.ids import uuid7
-from tests.api import SCHEMA, SLOT, House, Tenant, at, document, dump, key_with, selection
-from tests.helpers import DAY, HOUR
+from storage.engine import Database
+from tests.api import SCHEMA, SLOT, House, Tenant, at, build_house, document, dump, key_with, selection
+from tests.helpers import DAY, HOUR, Clock
+from tests.providers.oauth_double import DOUBLES, PASSWORD
+from tests.schema.remote import PUBLIC, connected
 
 pytestmark = pytest.mark.anyio
 
-HERE = "<the id>"
+HERE, ANOTHER = "<the id>", "<an id of a calendar of the caller's>"
 SAMPLES = {
     "start": at(SLOT),
     "end": at(SLOT + HOUR),
     "from": at(SLOT - DAY),
     "to": at(SLOT + DAY),
     "rsvp": "DECLINED",
+    "provider": "oauth",
+    "url": "https://calendars.example/",
+    "username": "somebody",
+    "password": PASSWORD,
+    "remoteCalendarId": "primary",
 }
+TAKING_AWAY = ("unlinkCalendar", "disconnectAccount")
+"""What leaves nothing for others to find."""
+
 BY_TYPE = {"String": "Sample", "Boolean": False, "Int": 1, "Float": 0.0}
 
 
@@ -43,17 +54,17 @@ class Place(NamedTuple):
     path: str
     arguments: dict[str, Any]
 
-    def call(self, value: str) -> dict[str, Any]:
-        """Return the arguments with an id in its place."""
-        return dict(_filled(self.arguments, value))
+    def call(self, value: str, another: str) -> dict[str, Any]:
+        """Return the arguments with an id in its place, and another one where a second is needed."""
+        return dict(_filled(self.arguments, {HERE: value, ANOTHER: another}))
 
 
-def _filled(template: Any, value: str) -> Any:
+def _filled(template: Any, ids: dict[str, str]) -> Any:
     if isinstance(template, dict):
-        return {name: _filled(item, value) for name, item in template.items()}
+        return {name: _filled(item, ids) for name, item in template.items()}
     if isinstance(template, list):
-        return [_filled(item, value) for item in template]
-    return value if template == HERE else template
+        return [_filled(item, ids) for item in template]
+    return ids.get(template, template) if isinstance(template, str) else template
 
 
 def _sample(name: str, type_: GraphQLInputType) -> Any:
@@ -71,7 +82,7 @@ def _sample(name: str, type_: GraphQLInputType) -> Any:
     if isinstance(type_, GraphQLEnumType):
         return next(iter(type_.values))
     if str(type_) == "ID":
-        return "<another id>"
+        return ANOTHER
     return BY_TYPE[str(type_)]
 
 
@@ -109,6 +120,12 @@ def _places() -> Iterator[Place]:
 PLACES = {place.path: place for place in _places()}
 
 
+@pytest.fixture
+async def house(database: Database, clock: Clock) -> House:
+    """Return a running server with two tenants, and providers whose accounts people open."""
+    return await build_house(database, clock, providers=DOUBLES, public_url=PUBLIC)
+
+
 async def furnish(house: House) -> dict[str, str]:
     """Give our tenant one of everything that has an id, and return the ids."""
     ours = house.ours
@@ -117,25 +134,39 @@ async def furnish(house: House) -> dict[str, str]:
     key = await ours.api.done("createApiKey", input={"name": "Aurora's spare", "scopes": ["READ"]})
     resource = await ours.api.done("createResource", input={"name": "Aurora's room", "kind": "ROOM"})
     empty = await ours.api.done("createCalendar", input={"name": "Aurora's empty", "resourceId": str(ours.resource.id)})
+    account = await connected(house, ours, "aurora")
+    linked = await ours.api.done("createCalendar", input={"name": "Aurora's linked"})
+    await ours.api.done(
+        "linkCalendar",
+        input={
+            "calendarId": linked["calendar"]["id"],
+            "accountId": account["id"],
+            "remoteCalendarId": "team",
+        },
+    )
+    await house.worker.drain()
     return {name: str(value) for name, value in ours.ids.items() if name != "key"} | {
         "event": event["id"],
         "pushed": pushed["id"],
         "spare key": key["apiKey"]["id"],
         "room": resource["resource"]["id"],
         "empty": empty["calendar"]["id"],
+        "opened account": account["id"],
+        "linked": linked["calendar"]["id"],
     }
 
 
 async def answer(tenant: Tenant, place: Place, value: str) -> tuple[int, Any]:
     """Return the answer to a call with this id."""
-    arguments = place.call(value)
+    arguments = place.call(value, str(tenant.calendar.id))
     response = await tenant.api.post(document(place.kind, place.field, tuple(arguments), 2), **arguments)
     return response.status_code, response.json()
 
 
 def test_the_schema_takes_ids_in_as_many_places_as_this_test_has_seen() -> None:
-    assert len(PLACES) >= 19
+    assert len(PLACES) >= 31
     assert {"event.id", "events.calendarIds", "createEvents.input.events.calendarId"} <= set(PLACES)
+    assert {"account.id", "linkCalendar.input.accountId", "resolveSyncConflict.input.eventId"} <= set(PLACES)
 
 
 async def test_a_foreign_id_is_an_unknown_one_wherever_the_schema_takes_an_id(house: House) -> None:
@@ -159,7 +190,7 @@ async def test_an_id_of_ones_own_does_something_wherever_the_schema_takes_an_id(
     """Without this, the test above would also pass where every call fails for some other reason."""
     ids = await furnish(house)
     unknown = str(uuid7())
-    for path, place in PLACES.items():
+    for path, place in sorted(PLACES.items(), key=lambda each: each[1].field in TAKING_AWAY):
         nothing = await answer(house.ours, place, unknown)
         for own in ids.values():
             if await answer(house.ours, place, own) != nothing:
@@ -183,6 +214,7 @@ async def test_a_foreign_entity_is_an_unknown_one(house: House) -> None:
 async def test_nothing_of_another_tenant_is_in_any_answer(house: House, ours: Tenant, theirs: Tenant) -> None:
     secrets = {*(await furnish(house)).values(), *map(str, ours.ids.values()), "Aurora", "aurora"}
     await theirs.create(calendarId=str(theirs.sandbox.id), syncProvider=True)
+    account = await connected(house, theirs, "borealis")
     root = SCHEMA.query_type
     assert root is not None
     shown = []
@@ -194,13 +226,23 @@ async def test_nothing_of_another_tenant_is_in_any_answer(house: House, ours: Te
             for name, argument in definition.args.items()
             if is_required_argument(argument)
         }
-        own = {"event": "", "calendar": str(theirs.calendar.id), "resource": str(theirs.resource.id)}
+        own = {
+            "event": "",
+            "calendar": str(theirs.calendar.id),
+            "resource": str(theirs.resource.id),
+            "account": account["id"],
+        }
         if "id" in arguments:
             arguments["id"] = own[field] or (await theirs.create())["id"]
+        if "accountId" in arguments:
+            arguments["accountId"] = account["id"]
         if "includeArchived" in definition.args:
             arguments["includeArchived"] = True
         response = await theirs.api.post(document("query", field, tuple(arguments), 5), **arguments)
         assert "errors" not in response.json()
+        if field == "providers":  # they are everybody's
+            assert not [secret for secret in secrets if secret in response.text]
+            continue
         shown.append(response.text)
     for policy in ("WARN", "REJECT"):
         await theirs.create(SLOT + 10 * DAY)
@@ -231,7 +273,7 @@ async def test_a_cursor_of_another_tenant_leads_to_ones_own_things(house: House,
     await furnish(house)
     await theirs.create(SLOT + HOUR)
     window: dict[str, Any] = {"from": at(SLOT - DAY), "to": at(SLOT + DAY)}
-    for field, arguments in (("events", window), ("calendars", {}), ("resources", {})):
+    for field, arguments in (("events", window), ("calendars", {}), ("resources", {}), ("accounts", {})):
         foreign = (await ours.api.ask(field, **arguments))["pageInfo"]["startCursor"]
         page = await theirs.api.ask(field, after=foreign, **arguments)
         assert page["edges"]

@@ -12,16 +12,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from kalends.domain.access import read_token
 from kalends.server import cli
+from storage.engine import Database
 from storage.migrate import newest_revision
+from storage.secrets import Vault
+from storage.unit_of_work import Storage
+from tests.helpers import NOW, make_account
 
 ROOT = Path(__file__).parents[2]
 MAIN = (sys.executable, "-c", "from kalends.server.cli import main; main()")
@@ -173,7 +180,10 @@ def test_words_that_are_no_command_are_a_usage_error(run: Run) -> None:
     assert run("key", "list", "--app", "not-an-id").code == 2
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "schema", "app", "key", "doctor", "settings"])
+COMMANDS = ["serve", "worker", "migrate", "schema", "app", "key", "doctor", "settings", "secrets", "simulate"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     done = run(command, "--help")
 
@@ -293,6 +303,124 @@ def test_the_settings_are_shown_without_secrets(run: Run, monkeypatch: pytest.Mo
 
 def test_the_settings_page_is_printed(run: Run) -> None:
     assert run("settings", "--markdown").out == (ROOT / "docs" / "settings.md").read_text()
+
+
+# Keys that seal
+
+
+def test_a_new_key_is_one_that_the_settings_take(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = run("secrets", "new"), run("secrets", "new")
+
+    for made in (first, second):
+        assert (made.code, made.err) == (0, "")
+        assert re.fullmatch(r"[A-Za-z0-9+/]{43}=\n", made.out)
+    assert first.out != second.out
+    monkeypatch.setenv("KALENDS_SECRET_KEYS", f"{first.out.strip()},{second.out.strip()}")
+    assert run("settings", "--json").code == 0
+
+
+async def _grants(url: str, keys: str, app: str, *, write: bool = False) -> list[dict[str, str] | None]:
+    """Return what opens the accounts of an app, sealed with these keys; with `write`, store one first."""
+    database = Database(url, vault=Vault(keys.split(",")))
+    account = make_account(provider="google")
+    async with Storage(database).writing(UUID(app)) as work:
+        if write:
+            await work.accounts.add(account, NOW)
+            await work.accounts.give(account.id, {"token": "t"}, NOW, subject="s", address=None)
+        found = [await work.accounts.grant(each) for each in await work.accounts.all_ids()]
+    await database.close()
+    return found
+
+
+def test_rotating_seals_everything_with_the_first_key_and_the_old_one_can_go(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch, portal: BlockingPortal
+) -> None:
+    monkeypatch.setenv("KALENDS_DATABASE_URL", database_url)
+    apps = [run("app", "create", name, "--json").json["app"] for name in ("Aurora", "Borealis")]
+    old, new = (run("secrets", "new").out.strip() for _ in range(2))
+    for app in apps:
+        portal.call(partial(_grants, database_url, old, app, write=True))
+
+    monkeypatch.setenv("KALENDS_SECRET_KEYS", f"{new},{old}")
+    first, second = run("secrets", "rotate", "--json"), run("secrets", "rotate", "--json")
+    told = run("secrets", "rotate")
+
+    assert (first.json, second.json) == ({"resealed": 2}, {"resealed": 0})
+    assert told.out == "0 secrets were sealed with another key; now all have the first.\n"
+    for app in apps:
+        assert portal.call(_grants, database_url, new, app) == [{"token": "t"}]
+
+
+def test_rotating_without_the_old_key_is_said_and_changes_nothing(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch, portal: BlockingPortal
+) -> None:
+    monkeypatch.setenv("KALENDS_DATABASE_URL", database_url)
+    app = run("app", "create", "Aurora", "--json").json["app"]
+    old, new = (run("secrets", "new").out.strip() for _ in range(2))
+    portal.call(partial(_grants, database_url, old, app, write=True))
+
+    monkeypatch.setenv("KALENDS_SECRET_KEYS", new)
+    run("secrets", "rotate").failed_with("KALENDS_SECRET_KEYS")
+
+    assert portal.call(_grants, database_url, old, app) == [{"token": "t"}]
+
+
+def test_a_wrong_key_is_named_by_its_variable_and_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALENDS_SECRET_KEYS", "hunter2")
+
+    done = run("secrets", "rotate")
+
+    assert (done.code, done.out) == (1, "")
+    assert "KALENDS_SECRET_KEYS: " in done.err
+    assert "hunter2" not in done.err
+
+
+# Simulators
+
+
+def simulated(monkeypatch: pytest.MonkeyPatch, vendor: str) -> list[int]:
+    """Put a simulator in place that only notes on which port it was to listen."""
+    ports: list[int] = []
+    module = ModuleType(f"kalends.simulators.{vendor}")
+    module.serve = ports.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kalends.simulators", ModuleType("kalends.simulators"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return ports
+
+
+@pytest.mark.parametrize(("vendor", "port"), [("google", 8002), ("microsoft", 8003)])
+def test_a_simulator_says_how_to_use_it_and_listens(
+    run: Run, monkeypatch: pytest.MonkeyPatch, vendor: str, port: int
+) -> None:
+    ports = simulated(monkeypatch, vendor)
+
+    by_default, elsewhere = run("simulate", vendor), run("simulate", vendor, "--port", "9200")
+
+    assert ports == [port, 9200]
+    assert by_default.code == elsewhere.code == 0
+    assert f"{vendor.capitalize()}, simulated, on http://127.0.0.1:9200" in elsewhere.out
+    name = vendor.upper()
+    variables = dict(re.findall(r"(KALENDS_\w+)=(\S+)", elsewhere.out))
+    assert variables == {
+        f"KALENDS_{name}_ENDPOINT": "http://127.0.0.1:9200",
+        f"KALENDS_{name}_CLIENT_ID": "client",
+        f"KALENDS_{name}_CLIENT_SECRET": "secret",
+        "KALENDS_PUBLIC_URL": "http://127.0.0.1:8000",
+    }
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert run("settings").code == 0
+
+
+def test_there_is_no_simulator_of_anybody_else(run: Run) -> None:
+    assert run("simulate", "apple").code == 2
+
+
+def test_without_the_simulators_it_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("kalends.simulators", "tests.simulators"):
+        monkeypatch.setitem(sys.modules, f"{package}.google", None)
+
+    run("simulate", "google").failed_with("the simulators are not installed here")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "kalends.example.org"])

@@ -100,6 +100,19 @@ def test_the_level_holds_for_libraries_too(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("logging_restored")
+@pytest.mark.parametrize("library", ["httpx", "httpcore.http11", "aiosqlite"])
+def test_libraries_that_tell_what_was_sent_are_quiet_at_every_level(
+    capsys: pytest.CaptureFixture[str], library: str
+) -> None:
+    configure_logs(level="debug", form="json")
+
+    logging.getLogger(library).debug("GET https://calendars.example/private/basic.ics")
+    logging.getLogger(library).info("GET https://calendars.example/private/basic.ics")
+
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("logging_restored")
 @pytest.mark.parametrize(("terminal", "is_json"), [(True, False), (False, True)])
 def test_auto_is_for_people_on_a_terminal_and_json_elsewhere(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool, is_json: bool

@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from kalends.domain.events import Event
+from kalends.domain.recurrence import AHEAD, Recurrence
 from kalends.domain.sync import Lane, SyncStatus
+from kalends.domain.time import EPOCH
 from kalends.server.worker import Worker
 from resolvers.services import Services
 from resolvers.sync import work_lane
@@ -23,7 +25,7 @@ from storage.errors import Unavailable
 from storage.idempotency import KEPT, KEYS_USED, Claim
 from storage.outbox import INTENTS
 from storage.unit_of_work import Storage
-from tests.helpers import Clock
+from tests.helpers import DAY, NOW, WEEK, Clock, make_consent, make_event, make_span
 from tests.providers.scripted import Call, ScriptedProvider, nothing, raising
 from tests.resolvers.sync_stage import PAST_LEASE, Stage, open_stage
 
@@ -380,3 +382,19 @@ async def test_a_sweep_forgets_keys_that_are_too_old(stage: Stage) -> None:
         rows = await work.idempotency.rows(select(KEYS_USED.c.key))
         assert [row.key for row in rows] == ["young"]
         assert (await work.idempotency.rows(select(func.count()).select_from(KEYS_USED)))[0][0] == 1
+
+
+async def test_a_sweep_forgets_who_never_came_back_and_keeps_series_ready(stage: Stage, clock: Clock) -> None:
+    late, waiting = make_consent(expires_at=EPOCH), make_consent(expires_at=NOW + 36_500 * DAY)
+    series = make_event(stage.calendar.id, recurrence=Recurrence("FREQ=WEEKLY"))
+    async with stage.storage.writing(stage.app_id) as work:
+        for each in (late, waiting):
+            await work.consents.add(each)
+        await work.events.add([series])
+    clock.advance(AHEAD)
+    await Worker(stage.services).sweep()
+    async with stage.storage.writing(stage.app_id) as work:
+        assert await work.consents.take(waiting.id, NOW) == waiting
+        assert await work.consents.take(late.id, EPOCH - DAY) is None
+        found = await work.events.in_the_way(stage.calendar.id, make_span(clock.now + AHEAD - WEEK, WEEK))
+    assert [each.id for each in found] == [series.id]

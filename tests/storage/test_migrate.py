@@ -2,21 +2,38 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, insert, inspect
 
 import storage.migrate as migrations
+from kalends.domain.calendars import SANDBOX, Account, Calendar
+from kalends.domain.events import Attendee, ConflictPolicy, Event, EventPage, EventStatus, Partstat
+from kalends.domain.ids import uuid7
+from kalends.domain.recurrence import Recurrence
+from kalends.domain.sync import Link
+from storage.columns import Table
 from storage.engine import Database
 from storage.errors import SchemaAhead, SchemaBehind
 from storage.migrate import Migrated, current_revision, migrate, newest_revision, require_current
-from storage.models import Table
 from storage.unit_of_work import Storage
-from tests.helpers import NOW, add_app
+from tests.helpers import (
+    DAY,
+    HOUR,
+    NOW,
+    WEEK,
+    add_app,
+    make_account,
+    make_calendar,
+    make_days,
+    make_event,
+    make_span,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +163,172 @@ async def test_the_migrated_schema_is_the_one_that_the_models_describe(database:
 
     async with database.writer.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+# From the first tables to two-way sync
+
+
+@pytest.fixture
+def older(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Any]:
+    """Return a context in which Kalends has the first revision only."""
+
+    @contextmanager
+    def become() -> Iterator[None]:
+        folder = tmp_path / "older"
+        shutil.copytree(migrations._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "0002*"))
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "_FOLDER", folder)
+            yield
+
+    return become
+
+
+APP = uuid7()
+ACCOUNT = make_account(blocked_until=NOW + 10 * 365 * DAY)
+CALENDAR = make_calendar(provider=SANDBOX, account_id=ACCOUNT.id, remote_id="primary", metadata={"k": "v"})
+FULL = make_event(
+    CALENDAR.id,
+    NOW,
+    3 * DAY,
+    version=2**40,
+    sequence=3,
+    summary="Ünïcødé 🗓",
+    location="Room 1",
+    description="several\r\nlines",
+    attendees=(Attendee("ada@example.org", Partstat.TENTATIVE), Attendee("bob@example.org")),
+    partstat=Partstat.TENTATIVE,
+    send_invitations=True,
+    transparent=True,
+    status=EventStatus.TENTATIVE,
+    on_conflict=ConflictPolicy.REJECT,
+    metadata={"crm": "42"},
+)
+DAYS = make_event(CALENDAR.id, when=make_days(days=2))
+GONE = make_event(CALENDAR.id, NOW + DAY, version=2, deleted_at=NOW)
+PLACE = {"app_id": APP, "calendar_id": CALENDAR.id}
+COUNTED = {"local_version": 5, "pushed_version": 4, "attempted_version": 5, "generation": 1}
+
+
+def _rows() -> dict[str, list[dict[str, Any]]]:
+    """Return rows as the first revision has them, but for columns that it lacks."""
+    about = {"app_id": APP, "created_at": NOW, "updated_at": NOW}
+    told = {name: getattr(CALENDAR, name) for name in Calendar.__slots__ if name != "metadata"}
+    return {
+        "app": [{"id": APP, "name": "Ours", "created_at": NOW}],
+        "account": [{name: getattr(ACCOUNT, name) for name in Account.__slots__} | about | {"secret": None}],
+        "calendar": [told | about | {"meta": CALENDAR.metadata}],
+        "event": [_event_row(each) for each in (FULL, DAYS, GONE)],
+        "link": [
+            PLACE
+            | COUNTED
+            | {"event_id": FULL.id, "remote_id": "r-1", "remote_etag": '"1"', "remote_url": None, "last_synced_at": NOW}
+        ],
+        "outbox": [
+            PLACE | {"event_id": FULL.id, "position": uuid7(), "attempts": 2, "due_at": NOW, "last_error": "503"}
+        ],
+        "lane": [PLACE | {"account_id": ACCOUNT.id, "due_at": NOW, "fence": 7, "leased_until": None, "failures": 3}],
+        "sandbox_account": [{"app_id": APP, "account_id": ACCOUNT.id, "faults": {"latency": 1}}],
+        "sandbox_event": [
+            {"app_id": APP, "account_id": ACCOUNT.id, "remote_id": "r-1", "calendar": "primary", "revision": 1}
+            | {"calls": 1, "deleted": False, "body": {"summary": "Old"}}
+        ],
+    }
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    when, content = event.when, event.content
+    same = (
+        "partstat",
+        "send_invitations",
+        "transparent",
+        "status",
+        "on_conflict",
+        "summary",
+        "location",
+        "description",
+    )
+    return {
+        **{name: getattr(content, name) for name in same},
+        **{name: getattr(event, name) for name in ("id", "calendar_id", "uid", "version", "sequence", "deleted_at")},
+        "app_id": APP,
+        "all_day": when.all_day,
+        "start_wall": when.start,
+        "end_wall": when.end,
+        "tzid": when.tzid,
+        "starts_at": when.span.start,
+        "ends_at": when.span.end,
+        "long": when.span.end - when.span.start > DAY,
+        "attendees": [[each.email, each.partstat] for each in content.attendees],
+        "meta": dict(content.metadata),
+        "created_at": event.created_at,
+        "updated_at": event.updated_at,
+    }
+
+
+async def fill(database: Database, *names: str) -> None:
+    """Store rows in the first revision's tables."""
+
+    def columns(connection: Connection) -> dict[str, set[str]]:
+        return {name: {each["name"] for each in inspect(connection).get_columns(name)} for name in names}
+
+    async with database.writer.begin() as connection:
+        known = await connection.run_sync(columns)
+        for name in names:
+            for row in _rows()[name]:
+                kept = {key: value for key, value in row.items() if key in known[name]}
+                await connection.execute(insert(Table.metadata.tables[name]).values(kept))
+
+
+async def test_what_the_first_tables_hold_is_read_back_whole_after_two_way_sync(
+    bare: Database, older: Callable[[], Any]
+) -> None:
+    with older():
+        assert (await migrate(bare, at=NOW)).after == "0001"
+        await fill(bare, *_rows())
+
+    done = await migrate(bare, at=NOW)
+
+    assert (done.before, done.after) == ("0001", newest_revision())
+    await require_current(bare)
+    async with Storage(bare).writing(APP) as work:
+        found = {each.id: each for each in await work.events.with_tombstones([FULL.id, DAYS.id, GONE.id])}
+        assert found == {each.id: each for each in (FULL, DAYS, GONE)}
+        assert await work.events.page(EventPage(make_span(NOW - DAY, WEEK), None, 9)) == [DAYS, FULL]
+        assert await work.events.in_the_way(CALENDAR.id, make_span(NOW, HOUR)) == [DAYS]
+        assert await work.accounts.get(ACCOUNT.id) == ACCOUNT
+        assert await work.accounts.begin_renewal(ACCOUNT.id, HOUR)
+        assert await work.calendars.get(CALENDAR.id) == CALENDAR
+        link = (await work.links.many([FULL.id]))[FULL.id]
+        assert link == Link(
+            FULL.id, CALENDAR.id, 5, 4, 5, 1, remote_id="r-1", remote_etag='"1"', remote_url=None, last_synced_at=NOW
+        )
+        intent = (await work.intents.many([FULL.id]))[FULL.id]
+        assert (intent.attempts, intent.due_at, intent.last_error) == (2, NOW, "503")
+        lane = await work.lanes.take(CALENDAR.id, HOUR)
+        assert lane is not None
+        assert (lane.fence, lane.failures) == (8, 3)
+        assert await work.sandbox.faults(ACCOUNT.id) == {"latency": 1}
+        copy = await work.sandbox.find(ACCOUNT.id, "r-1")
+        assert copy is not None
+        assert (copy.body, copy.position) == ({"summary": "Old"}, 0)
+        assert await work.sources.many([CALENDAR.id]) == {}
+
+
+async def test_what_was_there_before_two_way_sync_can_be_changed_after_it(
+    bare: Database, older: Callable[[], Any]
+) -> None:
+    with older():
+        await migrate(bare, at=NOW)
+        await fill(bare, "app", "account", "calendar", "event")
+    await migrate(bare, at=NOW)
+
+    series = DAYS.became(replace(DAYS.state, recurrence=Recurrence("FREQ=WEEKLY")), at=NOW)
+    async with Storage(bare).writing(APP) as work:
+        await work.events.save(series, before=DAYS)
+        await work.links.track_calendar(CALENDAR.id)
+        await work.sources.open(CALENDAR.id)
+    async with Storage(bare).reading(APP) as work:
+        assert await work.events.get(DAYS.id) == series
+        found = await work.events.in_the_way(CALENDAR.id, make_span(NOW + WEEK, HOUR))
+        assert [each.id for each in found] == [DAYS.id]
+        assert set(await work.links.many([FULL.id, DAYS.id, GONE.id])) == {FULL.id, DAYS.id}

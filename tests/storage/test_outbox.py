@@ -8,12 +8,23 @@ from sqlalchemy import delete, update
 
 from kalends.domain.calendars import SANDBOX, AccountState, Calendar
 from kalends.domain.events import Event
+from kalends.domain.merge import Agreement
 from kalends.domain.sync import Lane
 from storage.engine import Database
 from storage.outbox import INTENTS, LANES, MAX_ERROR
 from storage.system import Backlog
 from storage.unit_of_work import Storage
-from tests.helpers import DAY, HOUR, MINUTE, NOW, add_calendar, make_account, make_event, until_somebody_waits
+from tests.helpers import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    add_calendar,
+    make_account,
+    make_counterpart,
+    make_event,
+    until_somebody_waits,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -28,13 +39,15 @@ class Connected:
     app_id: UUID
     calendar: Calendar
 
+    alone: bool = False
+
     async def write(self, *events: Event) -> None:
         """Store events the way every writer does: the events, what is wanted, and last the lane."""
         async with self.storage.writing(self.app_id) as work:
             await work.events.add(events)
             await work.links.track(events)
             await work.intents.put(events)
-            await work.lanes.wake(self.calendar.id, self.calendar.account_id)
+            await work.lanes.wake(self.calendar.id, self.calendar.account_id, alone=self.alone)
 
     async def written(self) -> Event:
         event = make_event(self.calendar.id)
@@ -59,12 +72,32 @@ class Connected:
         async with self.storage.writing(self.app_id) as work:
             await work.lanes.release(lane, pause=pause, failures=failures)
 
+    async def read(self, again_in: timedelta) -> None:
+        """Note that the calendar's source was read, and when it is to be read again."""
+        async with self.storage.writing(self.app_id) as work:
+            await work.sources.open(self.calendar.id)
+            await work.sources.has_read(self.calendar.id, NOW, token=None, again_in=again_in, whole=True, broken=[])
 
-async def connect(storage: Storage, app_id: UUID) -> Connected:
-    account = make_account()
-    async with storage.writing(app_id) as work:
-        await work.accounts.add(account, NOW)
-    return Connected(storage, app_id, await add_calendar(storage, app_id, provider=SANDBOX, account_id=account.id))
+
+async def connect(storage: Storage, app_id: UUID, *, account_id: UUID | None = None, alone: bool = False) -> Connected:
+    if account_id is None:
+        account = make_account()
+        account_id = account.id
+        async with storage.writing(app_id) as work:
+            await work.accounts.add(account, NOW)
+    calendar = await add_calendar(storage, app_id, provider=SANDBOX, account_id=account_id)
+    return Connected(storage, app_id, calendar, alone)
+
+
+async def connect_beside(storage: Storage, app_id: UUID, number: int, *, alone: bool) -> list[Connected]:
+    """Return several calendars of one account, each with something to do."""
+    first = await connect(storage, app_id, alone=alone)
+    others = [
+        await connect(storage, app_id, account_id=first.calendar.account_id, alone=alone) for _ in range(number - 1)
+    ]
+    for each in (first, *others):
+        await each.written()
+    return [first, *others]
 
 
 @pytest.fixture
@@ -168,6 +201,57 @@ async def test_the_lanes_of_a_blocked_account_wait_and_those_of_others_do_not(
     assert blocked.calendar.id in {lane.calendar_id for lane in await free.take_any()}
 
 
+# Accounts that are asked one thing at a time
+
+
+async def test_lanes_of_one_account_are_worked_side_by_side_unless_they_must_be_alone(
+    storage: Storage, app_id: UUID
+) -> None:
+    together = await connect_beside(storage, app_id, 3, alone=False)
+    assert len(await together[0].take_any()) == 3
+
+
+async def test_of_an_accounts_lanes_that_must_be_alone_one_is_leased_at_a_time_and_each_has_its_turn(
+    storage: Storage, app_id: UUID
+) -> None:
+    calendars = {each.calendar.id: each for each in await connect_beside(storage, app_id, 3, alone=True)}
+    other = await connect(storage, app_id, alone=True)
+    await other.written()
+    first = await other.take_any()
+    assert other.calendar.id in {lane.calendar_id for lane in first}
+    assert len(first) == 2
+    worked = [lane for lane in first if lane.calendar_id in calendars]
+    while worked[-1:]:
+        lane = worked[-1]
+        assert await other.take_any() == []
+        await calendars[lane.calendar_id].release(lane, pause=HOUR)
+        following = await other.take_any()
+        if not following:
+            break
+        worked += following
+    assert {lane.calendar_id for lane in worked} == set(calendars)
+    assert len(worked) == 3
+
+
+async def test_a_lane_that_must_be_alone_waits_for_one_whose_holder_died_no_longer_than_its_lease(
+    database: Database, storage: Storage, app_id: UUID
+) -> None:
+    calendars = await connect_beside(storage, app_id, 2, alone=True)
+    [dead] = await calendars[0].take_any()
+    assert await calendars[0].take_any() == []
+    database.skew = 2 * LEASE
+    [next_one] = await calendars[0].take_any()
+    assert next_one.app_id == dead.app_id
+
+
+async def test_many_workers_at_once_lease_one_of_an_accounts_lanes_that_must_be_alone(
+    storage: Storage, app_id: UUID
+) -> None:
+    calendars = await connect_beside(storage, app_id, 8, alone=True)
+    taken = await asyncio.gather(*(calendars[0].take_any(1) for _ in range(8)))
+    assert len([lane for each in taken for lane in each]) == 1
+
+
 # Giving back
 
 
@@ -251,6 +335,54 @@ async def test_an_intent_is_not_lost_when_its_writer_wakes_the_lane_after_a_work
     assert len(await ours.take_any()) == 1
 
 
+async def test_a_lane_is_looked_at_again_when_its_source_is_due(database: Database, ours: Connected) -> None:
+    event = await ours.written()
+    lane = await ours.take()
+    await ours.pushed(event)
+    await ours.read(again_in=HOUR)
+    await ours.release(lane)
+    for skew, lanes in ((59 * MINUTE, 0), (61 * MINUTE, 1)):
+        database.skew = skew
+        assert len(await ours.take_any()) == lanes
+
+
+@pytest.mark.parametrize("pause", [None, 10 * MINUTE])
+async def test_of_what_waits_in_a_lane_the_earliest_counts(
+    database: Database, ours: Connected, pause: timedelta | None
+) -> None:
+    event = await ours.written()
+    lane = await ours.take()
+    await ours.read(again_in=2 * HOUR)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(event.id, "503", again_in=HOUR)
+        await work.lanes.release(lane, pause=pause)
+    for skew, lanes in ((59 * MINUTE, 0), (61 * MINUTE, 1)):
+        database.skew = skew
+        assert len(await ours.take_any()) == lanes
+
+
+async def test_a_lane_that_can_only_be_read_waits_for_its_source(database: Database, ours: Connected) -> None:
+    await ours.written()
+    lane = await ours.take()
+    await ours.read(again_in=HOUR)
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.lanes.release(lane, only_read=True)
+    for skew, lanes in ((59 * MINUTE, 0), (61 * MINUTE, 1)):
+        database.skew = skew
+        assert len(await ours.take_any()) == lanes
+
+
+async def test_a_lane_that_is_forgotten_is_lost_to_its_holder(ours: Connected) -> None:
+    await ours.written()
+    lane = await ours.take()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.lanes.forget(ours.calendar.id)
+    async with ours.storage.writing(ours.app_id) as work:
+        assert not await work.lanes.keep(lane, LEASE)
+        await work.lanes.release(lane)
+    assert await ours.take_any() == []
+
+
 # Intents
 
 
@@ -316,6 +448,46 @@ async def test_a_failure_counts_unless_it_says_otherwise_and_a_new_wish_begins_a
         assert intent.due_at is not None
 
 
+async def test_what_is_held_for_a_person_is_not_due_until_it_changes(ours: Connected) -> None:
+    event = await ours.written()
+    async with ours.storage.writing(ours.app_id) as work:
+        await work.intents.failed(event.id, "503", again_in=-HOUR)
+        await work.intents.hold(event.id)
+        assert await work.intents.next_due(ours.calendar.id) is None
+        intent = (await work.intents.many([event.id]))[event.id]
+        assert (intent.attempts, intent.due_at, intent.last_error) == (0, None, "503")
+        await work.intents.put([event])
+        assert await work.intents.next_due(ours.calendar.id) is not None
+
+
+async def test_every_event_of_a_calendar_is_wished_for_in_the_order_in_which_they_were_made(
+    storage: Storage, app_id: UUID
+) -> None:
+    ours, other = await connect(storage, app_id), await connect(storage, app_id)
+    events = [make_event(ours.calendar.id) for _ in range(3)]
+    gone = make_event(ours.calendar.id, deleted_at=NOW)
+    async with storage.writing(app_id) as work:
+        await work.events.add([*reversed(events), gone, make_event(other.calendar.id)])
+        await work.links.track_calendar(ours.calendar.id)
+        await work.intents.put_calendar(ours.calendar.id)
+        found = []
+        while intent := await work.intents.next_due(ours.calendar.id):
+            found.append(intent.event_id)
+            await work.intents.failed(intent.event_id, "x", again_in=None)
+        assert await work.intents.next_due(other.calendar.id) is None
+        links = await work.links.many([each.id for each in (*events, gone)])
+    assert found == [each.id for each in events]
+    assert {(link.local_version, link.pushed_version, link.remote_id) for link in links.values()} == {(1, 0, None)}
+
+
+async def test_the_wishes_of_a_calendar_can_be_forgotten(ours: Connected, app_id: UUID) -> None:
+    other = await connect(ours.storage, app_id)
+    event, kept = await ours.written(), await other.written()
+    async with ours.storage.writing(app_id) as work:
+        await work.intents.forget_calendar(ours.calendar.id)
+        assert list(await work.intents.many([event.id, kept.id])) == [kept.id]
+
+
 async def test_what_waits_and_what_waits_for_a_person_is_counted_over_all_apps(
     ours: Connected, other_app_id: UUID
 ) -> None:
@@ -334,27 +506,27 @@ async def test_what_waits_and_what_waits_for_a_person_is_counted_over_all_apps(
 async def test_a_link_remembers_what_is_tried_and_what_the_provider_calls_it(ours: Connected) -> None:
     event = await ours.written()
     async with ours.storage.writing(ours.app_id) as work:
-        await work.links.attempt(event.id, 1)
-        await work.links.learn(
-            event.id, 1, NOW, remote_id="r-1", etag='"7"', url="https://cal.example/r-1", generation=2
-        )
+        await work.links.attempt(event.id, 1, event.state)
+        assert (await work.links.many([event.id]))[event.id].sent == event.state
+        await work.links.learn(event.id, 1, NOW, make_counterpart(event, "r-1", etag='"7"', generation=2))
         await work.links.track([replace(event, version=2)])  # what is known stays
         link = (await work.links.many([event.id]))[event.id]
     assert (link.event_id, link.calendar_id, link.local_version) == (event.id, ours.calendar.id, 2)
     assert (link.attempted_version, link.pushed_version, link.generation) == (1, 1, 2)
-    assert (link.remote_id, link.remote_etag, link.remote_url) == ("r-1", '"7"', "https://cal.example/r-1")
-    assert link.last_synced_at == NOW
+    assert (link.remote_id, link.remote_etag, link.remote_uid) == ("r-1", '"7"', event.uid)
+    assert (link.remote_url, link.last_synced_at) == ("https://calendar.example/r-1", NOW)
+    assert (link.agreed, link.sent) == (Agreement(event.state, event.state), None)
 
 
 async def test_a_copy_that_is_gone_is_forgotten_before_another_is_made(ours: Connected) -> None:
     event = await ours.written()
     async with ours.storage.writing(ours.app_id) as work:
-        await work.links.learn(
-            event.id, 1, NOW, remote_id="r-1", etag='"7"', url="https://cal.example/r-1", generation=0
-        )
+        await work.links.learn(event.id, 1, NOW, make_counterpart(event, "r-1"))
+        await work.links.attempt(event.id, 1, event.state)
         await work.links.begin_anew(event.id, 1)
         link = (await work.links.many([event.id], lock=True))[event.id]
     assert (link.generation, link.remote_id, link.remote_etag, link.remote_url) == (1, None, None, None)
+    assert (link.remote_uid, link.agreed, link.sent, link.conflict) == (None, None, None, None)
 
 
 async def test_a_forgotten_event_takes_its_link_and_its_intent_with_it(ours: Connected) -> None:
@@ -422,3 +594,17 @@ async def test_a_sweep_leaves_lanes_alone_that_somebody_is_at(ours: Connected) -
     async with ours.storage.writing(ours.app_id) as work:
         await work.lanes.run(update(LANES).values(due_at=None))
     assert await swept(ours.storage) == 0
+
+
+async def test_a_sweep_wakes_lanes_that_sleep_although_their_calendar_is_read(
+    database: Database, ours: Connected
+) -> None:
+    event = await ours.written()
+    lane = await ours.take()
+    await ours.pushed(event)
+    await ours.release(lane)
+    database.skew = 2 * LEASE
+    assert await swept(ours.storage) == 0
+    await ours.read(again_in=HOUR)
+    assert await swept(ours.storage) == 1
+    assert len(await ours.take_any()) == 1

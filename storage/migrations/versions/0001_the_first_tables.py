@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 from storage.migrations.tenancy import create_roles, is_postgresql, protect
-from storage.models import Instant
+from storage.types import Instant
 
 revision = "0001"
 down_revision = None
