@@ -1,0 +1,5 @@
+"""Google Calendar."""
+
+from providers.google.provider import GoogleProvider
+
+__all__ = ["GoogleProvider"]
