@@ -28,7 +28,7 @@ serve: .build/serve graphiql-if-possible ## Run the demo: environment, GraphiQL,
 
 .PHONY: test
 test: .build/dev ## Run every test, on SQLite and on a PostgreSQL that the tests bring with them.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
 
 .PHONY: check
 check: .build/dev ## Check style, types, imports, the exported schema, the settings' page and the locks.

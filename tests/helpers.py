@@ -30,6 +30,9 @@ from storage.unit_of_work import Storage, UnitOfWork
 NOW = datetime(2026, 5, 4, 7, tzinfo=UTC)
 """The present of every test that does not need the real one: a Monday, 09:00 in Berlin."""
 
+NOBODY = UUID("01989f6e-1c5a-7cb2-9d2b-6f0d5e3a4b10")
+"""An id that nothing has."""
+
 TODAY = NOW.date()
 MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 BERLIN = "Europe/Berlin"

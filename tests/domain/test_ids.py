@@ -1,12 +1,13 @@
 import time
 from itertools import pairwise
-from uuid import RFC_4122, UUID, uuid4
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kalends.domain.ids import parse_id, uuid7
+from tests.helpers import NOBODY
 
 
 def test_every_id_is_greater_than_the_one_before() -> None:
@@ -38,13 +39,13 @@ def test_an_id_is_read_as_it_is_written_in_either_case(value: UUID) -> None:
     [
         "",
         "1",
-        uuid4().hex,
-        f"{{{uuid4()}}}",
-        f"urn:uuid:{uuid4()}",
-        f"urn:{uuid4().hex}",
-        f"{uuid4().hex}----",
-        f" {uuid4()}",
-        f"{uuid4()}\n",
+        NOBODY.hex,
+        f"{{{NOBODY}}}",
+        f"urn:uuid:{NOBODY}",
+        f"urn:{NOBODY.hex}",
+        f"{NOBODY.hex}----",
+        f" {NOBODY}",
+        f"{NOBODY}\n",
         "0_0_0_0_0_0_0_0_0_0_0_0_0_0_0_00----",
         "\N{ARABIC-INDIC DIGIT ZERO}" * 8 + "-0000-0000-0000-000000000000",
         "\ud800" * 36,

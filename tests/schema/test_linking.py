@@ -18,7 +18,7 @@ from storage.engine import Database
 from storage.outbox import LaneRepository
 from storage.secrets import Vault, new_key
 from tests.api import SLOT, House, Tenant, build_house, dump, key_with, moment, problems, sabotaged
-from tests.helpers import DAY, HOUR, MINUTE, NOW, Clock, make_content, make_when
+from tests.helpers import DAY, HOUR, MINUTE, NOBODY, NOW, Clock, make_content, make_when
 from tests.providers.oauth_double import DOUBLES, TOKENS, AddressDouble, OAuthDouble
 from tests.schema.remote import APP, PUBLIC, There, accounts_of, connected, events_of
 
@@ -448,7 +448,7 @@ async def test_a_sandbox_account_that_was_closed_opens_with_the_next_calendar(ho
     assert event["sync"]["status"] == "SYNCED"
 
 
-@pytest.mark.parametrize("text", [str(uuid7()), "nothing", ""])
+@pytest.mark.parametrize("text", [str(NOBODY), "nothing", ""])
 async def test_what_is_not_there_is_not_let_go(house: House, ours: Tenant, text: str) -> None:
     before = await dump(house.database)
     for field, argument in (("unlinkCalendar", "calendarId"), ("disconnectAccount", "accountId")):

@@ -9,12 +9,11 @@ import pytest
 
 from kalends.domain.access import Scope
 from kalends.domain.events import Attendee, EventState, Partstat
-from kalends.domain.ids import uuid7
 from kalends.domain.recurrence import Override, Recurrence
 from kalends.domain.sync import SyncWarning, WarningCode
 from storage.engine import Database
 from tests.api import House, Tenant, build_house, dump, key_with, moment, problems
-from tests.helpers import DAY, HOUR, MINUTE, NOW, WEEK, Clock, make_content, make_days, make_when, wall
+from tests.helpers import DAY, HOUR, MINUTE, NOBODY, NOW, WEEK, Clock, make_content, make_days, make_when, wall
 from tests.schema.remote import There, events_of, sandbox_of
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +134,7 @@ async def test_a_decision_where_there_is_no_conflict_does_nothing(house: House, 
         assert await dump(house.database) == before
 
 
-@pytest.mark.parametrize("text", [str(uuid7()), "nothing", ""])
+@pytest.mark.parametrize("text", [str(NOBODY), "nothing", ""])
 async def test_nothing_is_decided_about_what_is_not_there(house: House, ours: Tenant, text: str) -> None:
     before = await dump(house.database)
     errors = await ours.api.refused("resolveSyncConflict", input={"eventId": text, "keep": "BOTH"})

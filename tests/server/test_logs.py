@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import structlog
 
-from kalends.domain.access import new_secret, token
-from kalends.domain.ids import uuid7
+from kalends.domain.access import token
 from kalends.server.logs import configure_logs, redact
+from tests.helpers import NOBODY
 
-TOKEN = token(uuid7(), new_secret())
+TOKEN = token(NOBODY, "s" * 43)
 
 
 def clean(**event: Any) -> dict[str, Any]:
