@@ -24,6 +24,7 @@ from tests.helpers import NOW, Clock, add_app
 
 # The same examples on every run: a red build is about the change that it builds.
 settings.register_profile("kalends", derandomize=True, deadline=None, database=None, max_examples=100)
+settings.register_profile("thorough", settings.get_profile("kalends"), max_examples=3_400)
 settings.load_profile("kalends")
 
 POSTGRES = os.environ.get("KALENDS_TEST_POSTGRES")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from dateutil.rrule import rrulestr
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kalends.domain.events import EventContent
 
 MAX_RULE = 1024
+MAX_COUNT = 100_000  # of a rule: eleven years of every hour
 MAX_OCCURRENCES = 5_000  # of one series, within its horizon
 MAX_EXCEPTIONS = 1_000  # dates and overrides, each
 _EARLIEST, _LATEST = datetime.fromisoformat(f"{FIRST_YEAR}-01-01"), datetime.fromisoformat(f"{LAST_YEAR}-12-31")
@@ -42,7 +44,7 @@ _PARTS = {
     "WKST": r"MO|TU|WE|TH|FR|SA|SU",
 } | dict.fromkeys(("BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS"), r"[+-]?\d{1,3}(?:,[+-]?\d{1,3})*")
 _RANGES = {
-    "COUNT": (1, 10**9),
+    "COUNT": (1, MAX_COUNT),
     "INTERVAL": (1, 10**9),
     "BYMINUTE": (0, 59),
     "BYHOUR": (0, 23),
@@ -53,6 +55,8 @@ _RANGES = {
     "BYSETPOS": (1, 366),
 }
 _NUMBERED = re.compile(r"[+-]?\d{1,2}(?=MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
+_FIXED = {"HOURLY": timedelta(hours=1), "DAILY": timedelta(days=1), "WEEKLY": timedelta(weeks=1)}
+_WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _LIMITS_OF_DAYS = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY")
 
 
@@ -100,7 +104,7 @@ def read_rule(text: object, *, tzid: str, all_day: bool) -> str | Malformed:
         if not _sound([part.partition("=")[::2] for part in rule.split(";")]):
             return Malformed(RULE)
         rule = _UNTIL.sub(lambda found: _until(found, tzid=tzid, all_day=all_day), rule)
-        _walls(rule, _EARLIEST, tzid)
+        _dated(rule, _EARLIEST, tzid)
     except (ValueError, TypeError, OverflowError):
         return Malformed(RULE)
     return rule
@@ -134,14 +138,13 @@ def _sound(parts: list[tuple[str, str]]) -> bool:
 
 def _unmixed(rule: str) -> str:
     """Return a rule whose days are all numbered where some are: of BYDAY=1MO,SU dateutil takes what is both."""
-    told = dict(part.partition("=")[::2] for part in rule.split(";"))
+    told = parts_of(rule)
     days = told.get("BYDAY", "").split(",")
     if told["FREQ"] not in ("MONTHLY", "YEARLY") or len({len(day) > 2 for day in days}) < 2:
         return rule
     most = 5 if told["FREQ"] == "MONTHLY" or "BYMONTH" in told else 53
     numbered = [f"{n}{day}" for day in days if len(day) == 2 for n in range(1, most + 1)]
-    told["BYDAY"] = ",".join([day for day in days if len(day) > 2] + numbered)
-    return ";".join(f"{name}={value}" for name, value in told.items())
+    return with_parts(rule, BYDAY=",".join([day for day in days if len(day) > 2] + numbered))
 
 
 def _until(found: re.Match[str], *, tzid: str, all_day: bool) -> str:
@@ -159,8 +162,27 @@ def _wall(day: str, clock: str | None) -> datetime:
     return min(wall, _LATEST)
 
 
-def _walls(rule: str, start: datetime, tzid: str) -> Iterator[datetime]:
-    """Yield the wall times of a rule from `start` on; dateutil counts in wall time when nothing has a zone."""
+def rule_walls(rule: str, when: When, since: datetime = _EARLIEST) -> Iterator[datetime]:
+    """Yield the wall times that a rule names from one on, in order, for an event that begins when `when` does.
+
+    The cost does not grow with the years behind `since`, except for a rule that counts.
+    """
+    told = parts_of(rule)
+    start, step = when.start, _FIXED.get(told["FREQ"])
+    if _never(told, start):
+        return
+    if step is not None and since > start and "COUNT" not in told:
+        step *= int(told.get("INTERVAL", "1"))
+        start += step * max(0, (since - start) // step - 1)  # one earlier: a step's days may lie before its start
+    for wall in _dated(rule, start, when.tzid):
+        if wall.year > LAST_YEAR:
+            return
+        if wall >= max(since, when.start):
+            yield wall
+
+
+def _dated(rule: str, start: datetime, tzid: str) -> Iterator[datetime]:
+    """Yield the wall times of a rule from a start on; dateutil counts in wall time when nothing has a zone."""
 
     def local(found: re.Match[str]) -> str:
         day, clock, utc = found.groups()
@@ -170,6 +192,17 @@ def _walls(rule: str, start: datetime, tzid: str) -> Iterator[datetime]:
         return f"UNTIL={until:%Y%m%dT%H%M%S}"
 
     return iter(rrulestr(_UNTIL.sub(local, _unmixed(rule)), dtstart=start))
+
+
+def parts_of(rule: str) -> dict[str, str]:
+    """Return a rule's parts by their names."""
+    return dict(part.partition("=")[::2] for part in rule.split(";"))
+
+
+def with_parts(rule: str, **parts: str | None) -> str:
+    """Return a rule with some of its parts told anew, or left out where None."""
+    told = {**parts_of(rule), **parts}
+    return ";".join(f"{name}={value}" for name, value in told.items() if value is not None)
 
 
 def occurrences(when: When, recurrence: Recurrence, window: TimeSpan) -> list[Occurrence]:
@@ -205,14 +238,23 @@ def _starts(when: When, recurrence: Recurrence, first: datetime, last: datetime)
     """
     starts = {wall for wall in (when.start, *recurrence.rdates) if first <= wall <= last}
     if recurrence.rule is not None:
-        taken = 0
-        for wall in _walls(recurrence.rule, when.start, when.tzid):
-            if wall > last or taken >= MAX_OCCURRENCES or wall.year > LAST_YEAR:
-                break
-            if wall >= first:
-                starts.add(wall)
-                taken += 1
+        within = takewhile(lambda wall: wall <= last, rule_walls(recurrence.rule, when, first))
+        starts.update(islice(within, MAX_OCCURRENCES))
     return sorted(starts)
+
+
+def _never(told: Mapping[str, str], start: datetime) -> bool:
+    """Tell whether a rule steps over its days or hours for ever: dateutil looks for them until the year 9999."""
+    every = int(told.get("INTERVAL", "1")) * {"HOURLY": 1, "DAILY": 24}.get(told["FREQ"], 0)
+    if every <= 1 or not {"BYDAY", "BYHOUR"} & told.keys():
+        return False
+    week = 7 * 24
+    begin = start.weekday() * 24 + start.hour
+    days = {_WEEKDAYS.index(day[-2:]) for day in told.get("BYDAY", ",".join(_WEEKDAYS)).split(",")}
+    limited = told["FREQ"] == "HOURLY" and "BYHOUR" in told
+    hours = {int(hour) for hour in told["BYHOUR"].split(",")} if limited else set(range(24))
+    reached = (divmod((begin + step * every) % week, 24) for step in range(week))
+    return not any(day in days and hour in hours for day, hour in reached)
 
 
 def begun_at(when: When, wall: datetime) -> When | None:

@@ -469,7 +469,8 @@ def series(draw: st.DrawFn) -> tuple[When, Recurrence]:
     """Series that begin about now, with dates left out and added."""
     tzid = draw(st.sampled_from([BERLIN, NEW_YORK, LORD_HOWE, "UTC", "Asia/Kolkata"]))
     all_day = draw(st.booleans())
-    first = wall("2025-10-01T00:00") + draw(st.integers(0, 400 * 24)) * HOUR
+    first = wall("2025-10-01T00:00") - draw(st.sampled_from([0, 0, 1, 9])) * 366 * DAY
+    first += draw(st.integers(0, 400 * 24)) * HOUR
     if all_day:
         when = whole_days(first.date(), first.date() + draw(st.integers(1, 3)) * DAY, tzid)
     else:
@@ -486,7 +487,9 @@ def series(draw: st.DrawFn) -> tuple[When, Recurrence]:
 
 
 TWO_YEARS = make_span(datetime(2026, 1, 1, tzinfo=UTC), 730 * DAY)
-MANY = settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+MANY = settings(
+    max_examples=3 * settings().max_examples, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 
 
 def _by_dateutil(when: When, recurrence: Recurrence) -> list[datetime]:
@@ -556,3 +559,17 @@ def test_a_series_takes_place_when_recurring_ical_events_says_so(one: tuple[When
         assert within(each.when.start_date for each in ours) == within(by_other)
     else:
         assert within(each.when.span.start for each in ours) == [each.astimezone(UTC) for each in within(by_other)]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY;INTERVAL=7;BYDAY=TU",
+        "FREQ=HOURLY;INTERVAL=56;BYDAY=TU,TH",
+        "FREQ=HOURLY;INTERVAL=24;BYHOUR=3",
+        "FREQ=HOURLY;INTERVAL=84;BYHOUR=9;BYDAY=TH",
+    ],
+)
+def test_a_rule_that_steps_over_its_days_for_ever_has_the_first_time_alone(rule: str) -> None:
+    found = occurrences(make_when(), Recurrence(rule), horizon(NOW))
+    assert [each.when for each in found] == [make_when()]

@@ -1,0 +1,121 @@
+"""Changing a series: one of its occurrences, or from one on, or all of it.
+
+An occurrence is named by the wall time at which its series' rule has it begin, whatever has become of it since
+(RFC 5545 section 3.8.4.4, RECURRENCE-ID).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from kalends.domain.errors import InvalidInput, NotFound, Refused
+from kalends.domain.events import EventState
+from kalends.domain.recurrence import Override, Recurrence, begun_at, parts_of, rule_walls, with_parts
+from kalends.domain.time import instant
+
+MOMENT = timedelta(seconds=1)
+_NOT_THEN = NotFound(path=("id",), message="The series does not take place then.")
+
+
+class RecurrenceScope(StrEnum):
+    """How much of a series a change is about."""
+
+    THIS = "THIS"
+    THIS_AND_FOLLOWING = "THIS_AND_FOLLOWING"
+    ALL = "ALL"
+
+
+def occurrence_of(state: EventState, recurrence_id: datetime) -> EventState:
+    """Return what a series says of one of its occurrences; raise `Refused` where it has no such one (any more)."""
+    repeats = state.recurrence
+    if repeats is not None and recurrence_id not in repeats.exdates:
+        override = repeats.overrides.get(recurrence_id)
+        if override is not None:
+            return EventState(override.when, override.content)
+        when = begun_at(state.when, recurrence_id) if _takes_place(state, repeats, recurrence_id) else None
+        if when is not None:
+            return EventState(when, state.content)
+    raise Refused(_NOT_THEN)
+
+
+def with_override(state: EventState, recurrence_id: datetime, occurrence: EventState) -> EventState:
+    """Return a series of which one occurrence says something of its own, or again what all the others say."""
+    repeats = _repeats(state)
+    overrides = dict(repeats.overrides)
+    if occurrence.content == state.content and occurrence.when == begun_at(state.when, recurrence_id):
+        overrides.pop(recurrence_id, None)
+    else:
+        overrides[recurrence_id] = Override(occurrence.when, occurrence.content)
+    return replace(state, recurrence=replace(repeats, overrides=overrides))
+
+
+def without_occurrence(state: EventState, recurrence_id: datetime) -> EventState:
+    """Return a series without one of its occurrences."""
+    repeats = _repeats(state)
+    overrides = {wall: each for wall, each in repeats.overrides.items() if wall != recurrence_id}
+    return replace(state, recurrence=replace(repeats, exdates=repeats.exdates | {recurrence_id}, overrides=overrides))
+
+
+def split(state: EventState, recurrence_id: datetime) -> tuple[EventState | None, EventState]:
+    """Return a series up to one of its occurrences, and the series that begins with it; None for the empty first part.
+
+    A rule that counts goes on counting; the first part gets an UNTIL in its place, a second before the occurrence. A
+    date that was added beside the rule cannot begin the rest of it: raises `Refused`.
+    """
+    repeats, start = _repeats(state), state.when.start
+    if recurrence_id <= start:
+        return None, state
+    later = begun_at(state.when, recurrence_id)
+    if later is None or not _takes_place(state, repeats, recurrence_id):
+        raise Refused(_NOT_THEN)
+    walls = iter(()) if repeats.rule is None else rule_walls(repeats.rule, state.when, recurrence_id)
+    following = next(walls, None)
+    if following not in (recurrence_id, None):
+        raise Refused(
+            InvalidInput(
+                path=("scope",),
+                message=f"This date was added beside the rule. Change it alone, or begin with {following.isoformat()}.",
+                expected="an occurrence that the rule names",
+            )
+        )
+    after = Recurrence(
+        _rest_of(repeats.rule, walls) if following else None,
+        frozenset(wall for wall in repeats.rdates if wall > recurrence_id),
+        frozenset(wall for wall in repeats.exdates if wall > recurrence_id),
+        {wall: each for wall, each in repeats.overrides.items() if wall >= recurrence_id},
+    )
+    until = recurrence_id - MOMENT
+    told = f"{until:%Y%m%d}" if state.when.all_day else f"{instant(until, state.when.tzid):%Y%m%dT%H%M%SZ}"
+    before = Recurrence(
+        with_parts(repeats.rule, COUNT=None, UNTIL=told) if repeats.rule and following else repeats.rule,
+        frozenset(wall for wall in repeats.rdates if wall < recurrence_id),
+        frozenset(wall for wall in repeats.exdates if wall < recurrence_id),
+        {wall: each for wall, each in repeats.overrides.items() if wall < recurrence_id},
+    )
+    repeats_still = after.rule or after.rdates or after.overrides
+    return replace(state, recurrence=before), EventState(later, state.content, after if repeats_still else None)
+
+
+def _rest_of(rule: str | None, following: Iterator[datetime]) -> str | None:
+    """Return the rule of what follows its first time; what the first part has counted is not counted again."""
+    if rule is None or "COUNT" not in parts_of(rule):
+        return rule
+    left = 1 + sum(1 for _ in following)
+    return with_parts(rule, COUNT=str(left)) if left > 1 else None
+
+
+def _takes_place(state: EventState, repeats: Recurrence, recurrence_id: datetime) -> bool:
+    if recurrence_id == state.when.start or recurrence_id in repeats.rdates:
+        return True
+    if repeats.rule is None:
+        return False
+    return next(rule_walls(repeats.rule, state.when, recurrence_id), None) == recurrence_id
+
+
+def _repeats(state: EventState) -> Recurrence:
+    if state.recurrence is None:
+        raise Refused(NotFound(path=("id",), message="The event does not repeat."))
+    return state.recurrence
