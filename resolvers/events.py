@@ -11,7 +11,7 @@ from uuid import UUID
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.drafts import EventChanges, EventDraft, revised, with_partstat
 from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused, StaleVersion
-from kalends.domain.events import MAX_BATCH, ConflictPolicy, Event, EventPage, EventStatus, Partstat, becomes_busy
+from kalends.domain.events import MAX_BATCH, ConflictPolicy, Event, EventPage, EventStatus, Partstat, newly_busy
 from kalends.domain.ids import uuid7
 from providers.interface import Identity, Outgoing
 from resolvers.guard import conflicts_of
@@ -107,7 +107,7 @@ async def _judged(
     for number, (new, event_id) in enumerate(zip(news, ids, strict=True)):
         try:
             event = _new_event(new, booked, event_id, services.clock())
-            conflicts[event_id] = await conflicts_of(work, principal, event, among=events)
+            conflicts[event_id] = await conflicts_of(work, principal, event, newly_busy(None, event), among=events)
             events.append(event)
         except Refused as refused:
             problems.extend(refused.under(str(number)).problems)
@@ -243,10 +243,10 @@ async def _change(
     async with services.storage.writing(principal.app_id) as work:
         before, place = await _held(work, event_id, expected_version)
         after = change(before, place)
-        conflicts = await conflicts_of(work, principal, after) if becomes_busy(before, after) else []
+        conflicts = await conflicts_of(work, principal, after, newly_busy(before, after))
         enqueued = Enqueued()
         if after is not before:
-            await work.events.save(after)
+            await work.events.save(after, before=before)
             await work.changes.note_events([after], Operation.UPDATED, principal.name)
             enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, [after], take=sync_now)
     await after_commit(services, principal.app_id, enqueued, at_once=sync_now)

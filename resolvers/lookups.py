@@ -12,16 +12,18 @@ from uuid import UUID
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import LOCAL, Account, AccountState, Calendar, Resource
 from kalends.domain.events import Event
+from kalends.domain.ids import EventRef
 from kalends.domain.sync import Source, SyncState, SyncStatus, sync_state
 from resolvers.services import Services
 
 
-async def events(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[Event | None]:
-    """Return events; a deleted one is unknown."""
+async def events(services: Services, principal: Principal, refs: Sequence[EventRef]) -> list[Event | None]:
+    """Return events, and occurrences of series; a deleted one is unknown."""
     require(principal, Scope.READ)
     async with services.storage.reading(principal.app_id) as work:
-        found = {event.id: event for event in await work.events.with_tombstones(ids) if event.deleted_at is None}
-    return [found.get(each) for each in ids]
+        stored = await work.events.with_tombstones([ref.id for ref in refs])
+    found = {event.id: event for event in stored if event.deleted_at is None}
+    return [found[ref.id].named(ref) if ref.id in found else None for ref in refs]
 
 
 async def calendars(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[Calendar | None]:
@@ -79,12 +81,11 @@ async def sources(services: Services, principal: Principal, ids: Sequence[UUID])
     return [(found[each], each in called) if each in found else None for each in ids]
 
 
-async def conflicts(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[list[Event]]:
+async def conflicts(services: Services, principal: Principal, events: Sequence[Event]) -> list[list[Event]]:
     """Return what blocks the same time as each of these events."""
     require(principal, Scope.READ)
     async with services.storage.reading(principal.app_id) as work:
-        found = await work.events.conflicts_of(ids)
-    return [found[each] for each in ids]
+        return await work.events.conflicts_of(events)
 
 
 async def sync_states(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[SyncState]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, TypeVar
@@ -14,12 +14,14 @@ from strawberry.dataloader import DataLoader
 from kalends.domain.access import Principal
 from kalends.domain.calendars import Account, Calendar, Resource
 from kalends.domain.events import Event
+from kalends.domain.ids import EventRef
 from kalends.domain.sync import Source, SyncState
 from resolvers import lookups
 from resolvers.services import Services
 
+K = TypeVar("K")
 T = TypeVar("T")
-_Lookup = Callable[[Services, Principal, Sequence[UUID]], Awaitable[list[T]]]
+_Lookup = Callable[[Services, Principal, Sequence[K]], Awaitable[list[T]]]
 MAX_LOADED_AT_ONCE = 500
 
 
@@ -66,15 +68,15 @@ class Loaders:
         self._services = services
         self._principal = principal
 
-    def _loader(self, lookup: _Lookup[T]) -> DataLoader[UUID, T]:
-        async def load(ids: list[UUID]) -> Sequence[T]:
-            return await lookup(self._services, self._principal, ids)
+    def _loader(self, lookup: _Lookup[K, T], key: Callable[[K], Hashable] | None = None) -> DataLoader[K, T]:
+        async def load(keys: list[K]) -> Sequence[T]:
+            return await lookup(self._services, self._principal, keys)
 
-        return DataLoader(load, max_batch_size=MAX_LOADED_AT_ONCE)
+        return DataLoader(load, max_batch_size=MAX_LOADED_AT_ONCE, cache_key_fn=key)
 
     @cached_property
-    def events(self) -> DataLoader[UUID, Event | None]:
-        """Events by id."""
+    def events(self) -> DataLoader[EventRef, Event | None]:
+        """Events and occurrences by id."""
         return self._loader(lookups.events)
 
     @cached_property
@@ -93,9 +95,9 @@ class Loaders:
         return self._loader(lookups.calendars_of)
 
     @cached_property
-    def conflicts(self) -> DataLoader[UUID, list[Event]]:
+    def conflicts(self) -> DataLoader[Event, list[Event]]:
         """What blocks the same time as an event."""
-        return self._loader(lookups.conflicts)
+        return self._loader(lookups.conflicts, key=lambda event: event.ref)
 
     @cached_property
     def accounts(self) -> DataLoader[UUID, Account | None]:

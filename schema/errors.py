@@ -10,9 +10,12 @@ import strawberry
 
 from kalends.domain import errors as problems
 from schema.enums import ErrorCode
+from schema.scalars import DateTime, moment
 
 if TYPE_CHECKING:
     from schema.events import Event
+
+LazyEvent = Annotated["Event", strawberry.lazy("schema.events")]
 
 # The domain's words on the left, the API's on the right; what is not here differs only in its spelling.
 WORDS = {
@@ -48,12 +51,30 @@ class NotFoundError(UserError):
     """See the description."""
 
 
+@strawberry.type(description="A time of an event that is taken already.")
+class Collision:
+    """See the description."""
+
+    start: DateTime = strawberry.field(description="When the time starts, in UTC.")
+    end: DateTime = strawberry.field(description="When it ends, in UTC.")
+    count: int = strawberry.field(description="How many events are in the way.")
+    events: list[LazyEvent] = strawberry.field(
+        description="Those of them that are among the 50 that are named; none for a key without the scope READ."
+    )
+
+
 @strawberry.type(description="The calendar's time is taken, and the policy is REJECT.")
 class TimeConflictError(UserError):
     """See the description."""
 
-    conflicts: list[Annotated[Event, strawberry.lazy("schema.events")]] = strawberry.field(
+    conflicts: list[LazyEvent] = strawberry.field(
         description="The events in the way, earliest first, at most 50; empty for a key without the scope READ."
+    )
+    collisions: list[Collision] = strawberry.field(
+        description="The times that are taken already, earliest first, with the events in the way of each."
+    )
+    exdates: list[DateTime] = strawberry.field(
+        description="Of a series the times without which it would fit: its `exdates` can take them as they are."
     )
 
 
@@ -172,7 +193,21 @@ def _user_error(problem: problems.Problem, path: list[str]) -> UserError:
         case problems.NotFound():
             return NotFoundError(**told)
         case problems.TimeConflict():
-            return TimeConflictError(**told, conflicts=[Event.of(event) for event in problem.conflicts])
+            collisions = [
+                Collision(
+                    start=moment(each.span.start),
+                    end=moment(each.span.end),
+                    count=each.count,
+                    events=[Event.of(event) for event in each.events],
+                )
+                for each in problem.collisions
+            ]
+            return TimeConflictError(
+                **told,
+                conflicts=[event for each in collisions for event in each.events],
+                collisions=collisions,
+                exdates=[moment(each) for each in problem.exdates],
+            )
         case problems.StaleVersion():
             return StaleVersionError(**told, current_version=problem.current_version)
         case problems.NotWritable():

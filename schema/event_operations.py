@@ -10,7 +10,6 @@ from uuid import UUID
 
 import strawberry
 
-from kalends.domain import events as domain
 from kalends.domain.errors import Refused
 from kalends.domain.events import EventPage
 from kalends.domain.ids import parse_id
@@ -33,7 +32,7 @@ from schema.errors import (
 )
 from schema.event_inputs import EXPECTED_VERSION, SYNC_PROVIDER, CreateEventInput, CreateEventsInput, UpdateEventInput
 from schema.events import Event, EventConnection, EventEdge
-from schema.pages import AFTER, DEFAULT_PAGE, FIRST, MAX_PAGE, cut, limit, read_time_cursor, time_cursor
+from schema.pages import AFTER, DEFAULT_PAGE, FIRST, MAX_PAGE, cut, event_cursor, limit, read_event_cursor
 from schema.scalars import DateTime, EmailAddress, JSONValue, instant_or_date
 
 CreateEventError = Annotated[
@@ -181,12 +180,12 @@ class EventQuery:
             span=_span(from_, to),
             calendar_ids=_calendar_ids(calendar_ids),
             limit=limit(first),
-            after=read_time_cursor(after),
+            after=read_event_cursor(after),
             include_cancelled=include_cancelled,
         )
         rows = await use_cases.list_events(info.context.services, info.context.caller, page)
-        events, page_info = cut(rows, first, after, _cursor)
-        edges = [EventEdge(cursor=_cursor(event), node=Event.of(event)) for event in events]
+        events, page_info = cut(rows, first, after, event_cursor)
+        edges = [EventEdge(cursor=event_cursor(event), node=Event.of(event)) for event in events]
         return EventConnection(edges=edges, page_info=page_info)
 
 
@@ -364,10 +363,6 @@ def _dry_runs(written: Written) -> list[DryRun]:
         )
         for preview in previews
     ]
-
-
-def _cursor(event: domain.Event) -> str:
-    return time_cursor(event.when.span.start, event.id)
 
 
 def _span(from_: DateTime, to: DateTime) -> TimeSpan:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
-from uuid import UUID
 
 import strawberry
 
 from kalends.domain import events as domain
-from kalends.domain.ids import parse_id
+from kalends.domain.ids import EventRef, parse_event_id
 from kalends.domain.time import zone
 from schema.context import Info
 from schema.enums import ConflictPolicy, EventStatus, Partstat, SyncStatus, Visibility, WarningCode
@@ -143,7 +142,7 @@ class Recurrence:
 class Event:
     """See the description."""
 
-    id: strawberry.ID = strawberry.field(description="The event's own id; opaque.")
+    id: strawberry.ID = strawberry.field(description="Its own id; opaque. An occurrence of a series has one too.")
     calendar_id: strawberry.ID = strawberry.field(description="The calendar that it is in.")
     uid: str = strawberry.field(description="Its name in all calendars of the world (RFC 5545 section 3.8.4.7, UID).")
     version: int = strawberry.field(description="Grows by one with every change, from 1: see `expectedVersion`.")
@@ -180,15 +179,29 @@ class Event:
     created_at: DateTime = strawberry.field(description="When it was created.")
     updated_at: DateTime = strawberry.field(description="When it last changed.")
 
-    _id: strawberry.Private[UUID]
-    _calendar_id: strawberry.Private[UUID]
+    series_id: strawberry.ID | None = strawberry.field(
+        description="The series that it is an occurrence of; null for single events and for series."
+    )
+    recurrence_id: DateTime | None = strawberry.field(
+        description="When its series would have this occurrence start (RECURRENCE-ID); null where `seriesId` is."
+    )
+
+    _event: strawberry.Private[domain.Event]
+
+    @strawberry.field(description="The series that it is an occurrence of; null where `seriesId` is.")
+    async def series(self, info: Info) -> Event | None:
+        """Load the series."""
+        if self._event.recurrence_id is None:
+            return None
+        found = await info.context.loaders.events.load(EventRef(self._event.id))
+        return None if found is None else Event.of(found)
 
     @strawberry.field(description="The calendar that it is in.")
     async def calendar(self, info: Info) -> LazyCalendar:
         """Load the calendar."""
         from schema.calendars import Calendar
 
-        found = await info.context.loaders.calendars.load(self._calendar_id)
+        found = await info.context.loaders.calendars.load(self._event.calendar_id)
         if found is None:  # pragma: no cover  a foreign key holds it
             raise LookupError("an event without a calendar")
         return Calendar.of(found)
@@ -198,14 +211,15 @@ class Event:
     )
     async def conflicts(self, info: Info) -> list[Event]:
         """Load what is in the way."""
-        return [Event.of(event) for event in await info.context.loaders.conflicts.load(self._id)]
+        return [Event.of(event) for event in await info.context.loaders.conflicts.load(self._event)]
 
     @strawberry.field(description="Where it stands with its calendar's provider.")
     async def sync(self, info: Info) -> EventSync:
         """Load the sync state."""
-        state = await info.context.loaders.sync.load(self._id)
+        state = await info.context.loaders.sync.load(self._event.id)
         conflict = None
-        if state.conflict is not None and (event := await info.context.loaders.events.load(self._id)) is not None:
+        if state.conflict is not None:
+            event = await info.context.loaders.events.load(EventRef(self._event.id)) or self._event
             conflict = SyncConflict(
                 ours=SyncSide.of(event.state),
                 theirs=SyncSide.of(state.conflict.theirs),
@@ -226,8 +240,8 @@ class Event:
     @classmethod
     async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Event | None:
         """Return the entity that another subgraph names, None for an unknown or foreign one."""
-        event_id = parse_id(id)
-        found = await info.context.loaders.events.load(event_id) if event_id else None
+        ref = parse_event_id(id)
+        found = await info.context.loaders.events.load(ref) if ref else None
         return cls.of(found) if found else None
 
     @classmethod
@@ -235,7 +249,7 @@ class Event:
         """Return an event in the API's words."""
         when, content, place = event.when, event.content, zone(event.when.tzid)
         return cls(
-            id=strawberry.ID(str(event.id)),
+            id=strawberry.ID(str(event.ref)),
             calendar_id=strawberry.ID(str(event.calendar_id)),
             uid=event.uid,
             version=event.version,
@@ -263,8 +277,9 @@ class Event:
             metadata=Metadata(content.metadata),
             created_at=moment(event.created_at),
             updated_at=moment(event.updated_at),
-            _id=event.id,
-            _calendar_id=event.calendar_id,
+            series_id=strawberry.ID(str(event.id)) if event.recurrence_id else None,
+            recurrence_id=moment(event.recurrence_id.replace(tzinfo=place)) if event.recurrence_id else None,
+            _event=event,
         )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 import strawberry
 
-from kalends.domain.ids import parse_id
-from kalends.domain.time import EPOCH
+from kalends.domain.events import NO_RECURRENCE_ID, Event, EventPosition
+from kalends.domain.ids import parse_event_id, parse_id
+from kalends.domain.spans import moment, ticks
 from schema.errors import BadArgument
 
 T = TypeVar("T")
@@ -65,20 +65,20 @@ def read_id_cursor(text: str | None) -> UUID | None:
     return found
 
 
-def time_cursor(start: datetime, item_id: UUID) -> str:
-    """Write the cursor of a list that is in order of start and id."""
-    return _opaque(f"{(start - EPOCH) // timedelta(microseconds=1)}/{item_id}")
+def event_cursor(event: Event) -> str:
+    """Write the cursor of a list of events, which is in order of start and id."""
+    return _opaque(f"{ticks(event.when.span.start)}/{event.ref}")
 
 
-def read_time_cursor(text: str | None) -> tuple[datetime, UUID] | None:
+def read_event_cursor(text: str | None) -> EventPosition | None:
     """Read it back; raises `BadArgument`."""
     if text is None:
         return None
     microseconds, _, last = _clear(text).partition("/")
-    found = parse_id(last)
+    found = parse_event_id(last)
     try:
         if found is not None:
-            return EPOCH + timedelta(microseconds=int(microseconds)), found
+            return EventPosition(moment(int(microseconds)), found.id, found.recurrence_id or NO_RECURRENCE_ID)
     except (ValueError, OverflowError):
         pass
     raise BadArgument("after", "a cursor from an earlier page")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Index, MetaData, String, Text, text
+from sqlalchemy import ForeignKeyConstraint, MetaData, String, Text, text
 from sqlmodel import Field, SQLModel
 
 from storage.types import JSON_TYPE, Instant
@@ -41,15 +41,6 @@ def json_column(*, nullable: bool = False) -> Any:
 def since(default: str, type_: Any) -> Any:
     """A column that older rows, and older servers during an upgrade, do not know."""
     return Field(sa_type=type_, nullable=False, sa_column_kwargs={"server_default": text(default)})
-
-
-def halves(table: str) -> tuple[Index, Index]:
-    """The two indexes of what takes time (see `EventRow`)."""
-    short, long = ("app_id", "calendar_id", "starts_at"), ("app_id", "calendar_id", "ends_at")
-    return (
-        Index(f"ix_{table}_short", *short, sqlite_where=text("long = 0"), postgresql_where=text("NOT long")),
-        Index(f"ix_{table}_long", *long, sqlite_where=text("long = 1"), postgresql_where=text("long")),
-    )
 
 
 def to(table: str, column: str, *, cascade: bool = False) -> ForeignKeyConstraint:

@@ -2,172 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    DateTime,
-    FromClause,
-    Select,
-    Uuid,
-    and_,
-    bindparam,
-    cast,
-    delete,
-    func,
-    insert,
-    null,
-    select,
-    tuple_,
-    union_all,
-    update,
-)
+from sqlalchemy import delete, func, insert, select, update
 
-from kalends.domain.errors import NotFound, Refused
-from kalends.domain.events import (
-    Attendee,
-    ConflictPolicy,
-    Event,
-    EventContent,
-    EventPage,
-    EventStatus,
-    Partstat,
-    Visibility,
-)
-from kalends.domain.plain import recurrence_from_plain, recurrence_to_plain
-from kalends.domain.time import TimeSpan, When
-from storage.models import CalendarRow, EventRow
-from storage.occurrences import OCCURRENCES, OccurrenceRepository
-from storage.repository import Repository, table_of
-from storage.types import LONG_EVENT, Instant, a_day_before
+from kalends.domain.busy import BusyTime
+from kalends.domain.errors import Collision, NotFound, Refused
+from kalends.domain.events import Event, EventPage, EventPosition, EventStatus
+from kalends.domain.recurrence import occurrence_named
+from kalends.domain.spans import moment, ticks
+from kalends.domain.time import TimeSpan
+from storage.busy import BusyRepository
+from storage.event_pages import EVENTS, expanded_page_query, page_query
+from storage.event_rows import event_of, row_of
+from storage.occurrences import OccurrenceRepository
+from storage.repository import Repository
+from storage.types import LONG_EVENT, MICROSECOND
 
-EVENTS = table_of(EventRow)
-CALENDARS = table_of(CalendarRow)
 MAX_CONFLICTS = 50
-NO_ID = cast(null(), DateTime).label("recurrence_id")  # what does not repeat has none
-
-
-def _blocking(events: FromClause) -> ColumnElement[bool]:
-    """Say in SQL what `Event.blocks` says in Python."""
-    return and_(
-        events.c.deleted_at.is_(None),
-        events.c.transparent.is_(False),
-        events.c.status != EventStatus.CANCELLED,
-        events.c.partstat != Partstat.DECLINED,
-    )
-
-
-# The larger queries are built once: that takes longer than the database needs to answer them.
-
-
-@cache
-def _page_query(*, some: bool, later: bool, cancelled: bool) -> Select[Any]:
-    calendars = select(CALENDARS.c.id).where(CALENDARS.c.app_id == bindparam("app"))
-    if some:
-        calendars = calendars.where(CALENDARS.c.id.in_(bindparam("calendars", expanding=True)))
-    where: list[ColumnElement[bool]] = [EVENTS.c.deleted_at.is_(None)]
-    if not cancelled:
-        where.append(EVENTS.c.status != EventStatus.CANCELLED)
-    if later:
-        after = tuple_(bindparam("after_start", type_=Instant()), bindparam("after_id", type_=Uuid()))
-        where.append(tuple_(EVENTS.c.starts_at, EVENTS.c.id) > after)
-    singles = [*where, EVENTS.c.calendar_id.in_(calendars)]
-    series = union_all(
-        *(
-            select(OCCURRENCES.c.event_id).where(*each, OCCURRENCES.c.calendar_id.in_(calendars))
-            for each in _window_of(OCCURRENCES)
-        )
-    )
-    in_series = [EVENTS.c.app_id == bindparam("app"), EVENTS.c.id.in_(series), *where]
-    return _first(*_singles(*singles), select(EVENTS, NO_ID, EVENTS.c.starts_at.label("at")).where(*in_series))
-
-
-@cache
-def _in_the_way_query() -> Select[Any]:
-    others: BindParameter[UUID] = bindparam("but", expanding=True)
-    calendar: BindParameter[UUID] = bindparam("calendar")
-    return _first(
-        *_singles(EVENTS.c.calendar_id == calendar, _blocking(EVENTS), EVENTS.c.id.not_in(others)),
-        *(
-            select(EVENTS, OCCURRENCES.c.recurrence_id, OCCURRENCES.c.starts_at.label("at"))
-            .join(EVENTS, _of_series())
-            .where(*each, OCCURRENCES.c.calendar_id == calendar, OCCURRENCES.c.blocks)
-            .where(EVENTS.c.deleted_at.is_(None), EVENTS.c.id.not_in(others))
-            for each in _window_of(OCCURRENCES)
-        ),
-    )
-
-
-def _window_of(table: FromClause) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
-    """Restrict a table to what overlaps the window, by each of the two halves of its index (see `EventRow`)."""
-    overlap = [
-        table.c.app_id == bindparam("app"),
-        table.c.starts_at < bindparam("to"),
-        table.c.ends_at > bindparam("from"),
-    ]
-    return [*overlap, ~table.c.long, table.c.starts_at >= bindparam("short_from")], [*overlap, table.c.long]
-
-
-def _singles(*where: ColumnElement[bool]) -> Iterator[Select[Any]]:
-    """Select the events in the window that do not repeat."""
-    for each in _window_of(EVENTS):
-        yield select(EVENTS, NO_ID, EVENTS.c.starts_at.label("at")).where(*each, *where, EVENTS.c.recurrence.is_(None))
-
-
-def _of_series() -> ColumnElement[bool]:
-    return and_(EVENTS.c.app_id == OCCURRENCES.c.app_id, EVENTS.c.id == OCCURRENCES.c.event_id)
-
-
-def _first(*arms: Select[Any]) -> Select[Any]:
-    """Return the earliest of several selections."""
-    limit: BindParameter[int] = bindparam("limit")
-    parts = [arm.order_by("at", EVENTS.c.id).limit(limit).subquery() for arm in arms]
-    both = union_all(*map(select, parts)).subquery()
-    return select(both).order_by(both.c.at, both.c.id).limit(limit)
-
-
-@cache
-def _conflicts_query() -> Select[Any]:
-    ids: BindParameter[UUID] = bindparam("ids", expanding=True)
-    singles = select(EVENTS.c.id, EVENTS.c.calendar_id, EVENTS.c.starts_at, EVENTS.c.ends_at).where(
-        EVENTS.c.app_id == bindparam("app"), EVENTS.c.id.in_(ids), _blocking(EVENTS), EVENTS.c.recurrence.is_(None)
-    )
-    repeated = select(
-        OCCURRENCES.c.event_id, OCCURRENCES.c.calendar_id, OCCURRENCES.c.starts_at, OCCURRENCES.c.ends_at
-    ).where(OCCURRENCES.c.app_id == bindparam("app"), OCCURRENCES.c.event_id.in_(ids), OCCURRENCES.c.blocks)
-    mine = union_all(singles, repeated).cte("mine")
-
-    def overlapping(table: FromClause) -> tuple[tuple[ColumnElement[bool], ...], ...]:
-        both = (
-            table.c.app_id == bindparam("app"),
-            table.c.calendar_id == mine.c.calendar_id,
-            table.c.starts_at < mine.c.ends_at,
-            table.c.ends_at > mine.c.starts_at,
-        )
-        return (*both, ~table.c.long, table.c.starts_at >= a_day_before(mine.c.starts_at)), (*both, table.c.long)
-
-    of = mine.c.id.label("of_id")
-    arms = [
-        select(of, *EVENTS.c, NO_ID, EVENTS.c.starts_at.label("at"))
-        .join(EVENTS, and_(*each))
-        .where(_blocking(EVENTS), EVENTS.c.recurrence.is_(None), EVENTS.c.id != mine.c.id)
-        for each in overlapping(EVENTS)
-    ] + [
-        select(of, *EVENTS.c, OCCURRENCES.c.recurrence_id, OCCURRENCES.c.starts_at.label("at"))
-        .join(OCCURRENCES, and_(*each))
-        .join(EVENTS, _of_series())
-        .where(OCCURRENCES.c.blocks, EVENTS.c.deleted_at.is_(None), EVENTS.c.id != mine.c.id)
-        for each in overlapping(OCCURRENCES)
-    ]
-    both = union_all(*arms).subquery()
-    rank = func.row_number().over(partition_by=both.c.of_id, order_by=(both.c.at, both.c.id))
-    ranked = select(both, rank.label("rank")).subquery()
-    return select(ranked).where(ranked.c.rank <= MAX_CONFLICTS).order_by(ranked.c.of_id, ranked.c.rank)
+_EARLIEST = attrgetter("start", "event")
 
 
 class EventRepository(Repository):
@@ -175,7 +32,7 @@ class EventRepository(Repository):
 
     async def add(self, events: Sequence[Event]) -> None:
         """Store new events."""
-        await self.run(insert(EVENTS), [self._row(event) for event in events])
+        await self.run(insert(EVENTS), [row_of(event, self.app_id) for event in events])
         await self._occurrences.expand(events)
 
     async def save(self, event: Event, *, before: Event | None = None) -> None:
@@ -183,7 +40,7 @@ class EventRepository(Repository):
 
         The occurrences of a series follow, where they differ from those before.
         """
-        row = self._row(event)
+        row = row_of(event, self.app_id)
         await self.run(update(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id == event.id).values(row))
         if event.recurrence is not None or (before is not None and before.recurrence is not None):
             await self.expand(event)
@@ -195,7 +52,7 @@ class EventRepository(Repository):
 
     @property
     def _occurrences(self) -> OccurrenceRepository:
-        return OccurrenceRepository(self.database, self.connection, self.app_id)
+        return OccurrenceRepository(*self.parts)
 
     async def get(self, event_id: UUID, *, lock: bool = False) -> Event:
         """Return an event; raise `Refused` with NotFound for unknown, foreign and deleted ones."""
@@ -207,31 +64,65 @@ class EventRepository(Repository):
     async def with_tombstones(self, ids: Sequence[UUID], *, lock: bool = False) -> list[Event]:
         """Return those of the events that exist, deleted ones too, in no particular order."""
         query = select(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id.in_(ids))
-        return [_event(row) for row in await self.rows(query.with_for_update() if lock else query)]
+        return [event_of(row) for row in await self.rows(query.with_for_update() if lock else query)]
 
     async def page(self, page: EventPage) -> list[Event]:
         """Return a page of events."""
-        query = _page_query(
+        query = (expanded_page_query if page.expand else page_query)(
             some=page.calendar_ids is not None, later=page.after is not None, cancelled=page.include_cancelled
         )
-        values = self._window(page.span, page.limit) | {"calendars": page.calendar_ids}
+        values: dict[str, Any] = {"app": self.app_id, "calendars": page.calendar_ids, "limit": page.limit}
+        values |= {"from": page.span.start, "to": page.span.end, "short_from": page.span.start - LONG_EVENT}
         if page.after is not None:
-            values["after_start"], values["after_id"] = page.after
-        return [_event(row) for row in await self.rows(query, values)]
+            values |= dict(zip(("after_start", "after_id", "after_recurrence"), page.after, strict=True))
+        rows = await self.rows(query, values)
+        found = [_as_it_happens(row) for row in rows if not row.unready]
+        unready = [event_of(row) for row in rows[len(found) :]]
+        return _page_with(found, unready, page) if unready else found
 
     async def in_the_way(
-        self, calendar_id: UUID, span: TimeSpan, *, but: Sequence[UUID] = (), limit: int = MAX_CONFLICTS
+        self, calendar_id: UUID, span: TimeSpan, *, but: Collection[UUID] = (), limit: int = MAX_CONFLICTS
     ) -> list[Event]:
         """Return the calendar's events that make any of `span` busy, earliest first; of a series the occurrences."""
-        values = self._window(span, limit) | {"calendar": calendar_id, "but": list(but)}
-        return [_as_it_happens(row) for row in await self.rows(_in_the_way_query(), values)]
+        [found] = await self._busy(calendar_id, [span], but)
+        return (await self._happening([found[:limit]]))[0]
 
-    async def conflicts_of(self, ids: Sequence[UUID]) -> dict[UUID, list[Event]]:
+    async def collisions(self, event: Event, spans: Sequence[TimeSpan], *, but: Collection[UUID]) -> list[Collision]:
+        """Return those of an event's times that are taken already, by all but these events.
+
+        At most `MAX_CONFLICTS` are named, the earliest.
+        """
+        found = await self._busy(event.calendar_id, spans, (event.id, *but))
+        named, left = [], MAX_CONFLICTS
+        for times in found:
+            named.append(times[:left])
+            left -= len(named[-1])
+        events = await self._happening(named)
+        return [
+            Collision(span, tuple(there), len(times))
+            for span, there, times in zip(spans, events, found, strict=True)
+            if times
+        ]
+
+    async def conflicts_of(self, events: Sequence[Event]) -> list[list[Event]]:
         """Return, for each of these events that blocks, what else blocks its time: at most `MAX_CONFLICTS` each."""
-        found: dict[UUID, list[Event]] = {event_id: [] for event_id in ids}
-        for row in await self.rows(_conflicts_query(), {"app": self.app_id, "ids": list(ids)}):
-            found[row.of_id].append(_as_it_happens(row))
-        return found
+        windows = [(number, span) for number, event in enumerate(events) for span in event.times(event.updated_at)]
+        found = await BusyRepository(*self.parts).within([(events[at].calendar_id, span) for at, span in windows])
+        taken: list[set[BusyTime]] = [set() for _ in events]
+        for (at, _), times in zip(windows, found, strict=True):
+            taken[at].update(each for each in times if each.event != events[at].id.bytes)
+        return await self._happening([sorted(times, key=_EARLIEST)[:MAX_CONFLICTS] for times in taken])
+
+    async def _busy(self, calendar_id: UUID, spans: Sequence[TimeSpan], but: Collection[UUID]) -> list[list[BusyTime]]:
+        ours = {each.bytes for each in but}
+        found = await BusyRepository(*self.parts).within([(calendar_id, span) for span in spans])
+        return [sorted((each for each in times if each.event not in ours), key=_EARLIEST) for times in found]
+
+    async def _happening(self, taken: Sequence[Sequence[BusyTime]]) -> list[list[Event]]:
+        """Return the events that take these times, of series the occurrences."""
+        ids = {each.event_id for times in taken for each in times}
+        events = {event.id: event for event in await self.with_tombstones(list(ids))} if ids else {}
+        return [[_at(events[each.event_id], each) for each in times] for times in taken]
 
     async def days_of(self, calendar_id: UUID) -> list[Event]:
         """Return, locked, the all-day events of a calendar: those that move when its zone does."""
@@ -241,7 +132,7 @@ class EventRepository(Repository):
             EVENTS.c.all_day.is_(True),
             EVENTS.c.deleted_at.is_(None),
         )
-        return [_event(row) for row in await self.rows(query.with_for_update())]
+        return [event_of(row) for row in await self.rows(query.with_for_update())]
 
     async def count_in(self, calendar_id: UUID, *, tombstones: bool = False) -> int:
         """Return how many events a calendar holds, cancelled ones too, deleted ones only with `tombstones`."""
@@ -255,7 +146,7 @@ class EventRepository(Repository):
         query = select(EVENTS).where(
             *self.mine(EVENTS), EVENTS.c.calendar_id == calendar_id, EVENTS.c.deleted_at.is_(None)
         )
-        return [_event(row) for row in await self.rows(query.order_by(EVENTS.c.id).limit(limit).with_for_update())]
+        return [event_of(row) for row in await self.rows(query.order_by(EVENTS.c.id).limit(limit).with_for_update())]
 
     async def remove(self, ids: Sequence[UUID]) -> None:
         """Remove events that no provider has to hear of."""
@@ -275,77 +166,34 @@ class EventRepository(Repository):
             delete(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id == event_id, EVENTS.c.deleted_at.is_not(None))
         )
 
-    def _window(self, span: TimeSpan, limit: int) -> dict[str, Any]:
-        ends = {"from": span.start, "to": span.end, "short_from": span.start - LONG_EVENT}
-        return {"app": self.app_id, "limit": limit} | ends
 
-    def _row(self, event: Event) -> dict[str, Any]:
-        when, content = event.when, event.content
-        return {
-            "app_id": self.app_id,
-            "id": event.id,
-            "calendar_id": event.calendar_id,
-            "uid": event.uid,
-            "version": event.version,
-            "sequence": event.sequence,
-            "all_day": when.all_day,
-            "start_wall": when.start,
-            "end_wall": when.end,
-            "tzid": when.tzid,
-            "starts_at": when.span.start,
-            "ends_at": when.span.end,
-            "long": when.span.end - when.span.start > LONG_EVENT,
-            "summary": content.summary,
-            "location": content.location,
-            "description": content.description,
-            "attendees": [[each.email, each.partstat] for each in content.attendees],
-            "partstat": content.partstat,
-            "send_invitations": content.send_invitations,
-            "transparent": content.transparent,
-            "status": content.status,
-            "on_conflict": content.on_conflict,
-            "meta": dict(content.metadata),
-            "created_at": event.created_at,
-            "updated_at": event.updated_at,
-            "deleted_at": event.deleted_at,
-            "visibility": content.visibility,
-            "reminders": None if content.reminders is None else list(content.reminders),
-            "organizer": content.organizer,
-            "recurrence": None if event.recurrence is None else recurrence_to_plain(event.recurrence),
-        }
+def _at(event: Event, busy: BusyTime) -> Event:
+    """Return an event as it happens when it takes this time."""
+    start = moment(busy.start)
+    found = [each for each in event.happening(TimeSpan(start, start + MICROSECOND)) if each.when.span.start == start]
+    return next((each for each in found if ticks(each.when.span.end) == busy.end), event)
 
 
 def _as_it_happens(row: Any) -> Event:
     """Return a row's event; of a series, the occurrence that the row is about."""
-    event = _event(row)
-    return event if row.recurrence_id is None else event.occurrence(row.recurrence_id)
+    event = event_of(row)
+    if row.recurrence_of is None or event.recurrence is None:
+        return event
+    found = occurrence_named(event.when, event.recurrence, row.recurrence_of)
+    return event.occurrence(found) if found else event
 
 
-def _event(row: Any) -> Event:
-    return Event(
-        id=row.id,
-        calendar_id=row.calendar_id,
-        uid=row.uid,
-        when=When(row.start_wall, row.end_wall, row.tzid, TimeSpan(row.starts_at, row.ends_at), row.all_day),
-        content=EventContent(
-            summary=row.summary,
-            location=row.location,
-            description=row.description,
-            attendees=tuple(Attendee(email, Partstat(partstat)) for email, partstat in row.attendees),
-            partstat=Partstat(row.partstat),
-            send_invitations=row.send_invitations,
-            transparent=row.transparent,
-            status=EventStatus(row.status),
-            on_conflict=ConflictPolicy(row.on_conflict),
-            metadata=row.meta,
-            visibility=Visibility(row.visibility),
-            reminders=None if row.reminders is None else tuple(row.reminders),
-            organizer=row.organizer,
-        ),
-        version=row.version,
-        sequence=row.sequence,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        deleted_at=row.deleted_at,
-        recurrence=None if row.recurrence is None else recurrence_from_plain(row.recurrence),
-    )
+def _page_with(found: Sequence[Event], unready: Sequence[Event], page: EventPage) -> list[Event]:
+    """Return a page in which these series are as they say themselves, and not as they are kept ready."""
+    there: list[Event] = []
+    for event in unready:
+        happening = event.happening(page.span)
+        there += happening if page.expand else [event] * bool(happening)
+    ids = {event.id for event in unready}
+    kept = [event for event in found if event.id not in ids] + [
+        event
+        for event in there
+        if (page.include_cancelled or event.content.status is not EventStatus.CANCELLED)
+        and (page.after is None or EventPosition.of(event) > page.after)
+    ]
+    return sorted(kept, key=EventPosition.of)[: page.limit]

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Index, String, text
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKeyConstraint, Index, SmallInteger, String, text
 from sqlmodel import Field
 
 from storage import sync_models  # noqa: F401  its tables are some of them
-from storage.columns import Table, characters, halves, json_column, moment, since, to
+from storage.columns import Table, characters, json_column, moment, since, to
 
 
 class AppRow(Table, table=True):
@@ -104,7 +104,8 @@ class EventRow(Table, table=True):
     """An event: wall time and zone, the instants that follow, and everything else that it says.
 
     `long` (more than a day) splits the index: short events are found by their start, at most a day before the window,
-    long ones, which are few, by their end. So a search costs the same wherever its window lies.
+    long ones, which are few, by their end. So a search costs the same wherever its window lies. `busy` is what it makes
+    of its time (`kalends.domain.busy.busy_kind`; 0 for nothing, and for series): the indexes alone tell that.
     """
 
     __tablename__ = "event"
@@ -116,6 +117,8 @@ class EventRow(Table, table=True):
             "calendar_id",
             "starts_at",
             "id",
+            "ends_at",
+            "busy",
             sqlite_where=text("long = 0"),
             postgresql_where=text("NOT long"),
         ),
@@ -124,6 +127,9 @@ class EventRow(Table, table=True):
             "app_id",
             "calendar_id",
             "ends_at",
+            "starts_at",
+            "busy",
+            "id",
             sqlite_where=text("long = 1"),
             postgresql_where=text("long"),
         ),
@@ -157,14 +163,30 @@ class EventRow(Table, table=True):
     visibility: str = since("'DEFAULT'", String(16))
     reminders: list[int] | None = json_column(nullable=True)
     organizer: str | None = characters(254, nullable=True)
+    out_of_office: bool = since("false", Boolean())
+    busy: int = since("1", SmallInteger())  # what an older server writes is busy until somebody knows better
     recurrence: dict[str, Any] | None = json_column(nullable=True)
 
 
 class OccurrenceRow(Table, table=True):
-    """One time at which a series takes place, within the series' horizon. Series are found by these rows alone."""
+    """One time at which a series takes place, of those that are kept ready."""
 
     __tablename__ = "occurrence"
-    __table_args__ = (to("event", "event_id", cascade=True), *halves("occurrence"))
+    __table_args__ = (
+        to("event", "event_id", cascade=True),
+        Index(
+            "ix_occurrence_short",
+            *("app_id", "calendar_id", "starts_at", "event_id", "ends_at", "busy"),
+            sqlite_where=text("long = 0"),
+            postgresql_where=text("NOT long"),
+        ),
+        Index(
+            "ix_occurrence_long",
+            *("app_id", "calendar_id", "ends_at", "starts_at", "busy", "event_id"),
+            sqlite_where=text("long = 1"),
+            postgresql_where=text("long"),
+        ),
+    )
     app_id: UUID = Field(primary_key=True)
     event_id: UUID = Field(primary_key=True)
     recurrence_id: datetime = Field(sa_type=DateTime, primary_key=True)
@@ -172,16 +194,23 @@ class OccurrenceRow(Table, table=True):
     starts_at: datetime = moment()
     ends_at: datetime = moment()
     long: bool
-    blocks: bool
+    busy: int = Field(sa_type=SmallInteger)
+    cancelled: bool
 
 
 class SeriesRow(Table, table=True):
-    """Until when the occurrences of a series are there."""
+    """For which time the occurrences of a series are kept ready: see `kalends.domain.recurrence.Expansion`."""
 
     __tablename__ = "series"
-    __table_args__ = (to("event", "event_id", cascade=True), Index("ix_series_expanded_until", "expanded_until"))
+    __table_args__ = (
+        to("event", "event_id", cascade=True),
+        Index("ix_series_expanded_until", "expanded_until"),
+        Index("ix_series_calendar", "app_id", "calendar_id", "expanded_until", "expanded_since", "event_id"),
+    )
     app_id: UUID = Field(primary_key=True)
     event_id: UUID = Field(primary_key=True)
+    calendar_id: UUID
+    expanded_since: datetime = moment()
     expanded_until: datetime = moment()
 
 

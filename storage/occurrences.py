@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import delete, insert
 
-from kalends.domain.events import Event, blocks
-from kalends.domain.recurrence import horizon, occurrences
+from kalends.domain.events import Event, EventStatus, busy
+from kalends.domain.recurrence import expanded
 from storage.models import OccurrenceRow, SeriesRow
 from storage.repository import Repository, table_of
 from storage.types import LONG_EVENT
@@ -28,20 +28,20 @@ class OccurrenceRepository(Repository):
         for event in events:
             if event.recurrence is None or event.deleted_at is not None:
                 continue
-            window = horizon(seen_from or event.updated_at)
-            place = {"app_id": self.app_id, "event_id": event.id}
-            series.append(place | {"expanded_until": window.end})
-            for each in occurrences(event.when, event.recurrence, window):
-                span = each.when.span
+            ready = expanded(event.when, event.recurrence, seen_from or event.updated_at)
+            place = {"app_id": self.app_id, "event_id": event.id, "calendar_id": event.calendar_id}
+            series.append(place | {"expanded_since": ready.since, "expanded_until": ready.until})
+            for each in ready.found:
+                span, content = each.when.span, each.override or event.content
                 rows.append(
                     place
                     | {
                         "recurrence_id": each.recurrence_id,
-                        "calendar_id": event.calendar_id,
                         "starts_at": span.start,
                         "ends_at": span.end,
                         "long": span.end - span.start > LONG_EVENT,
-                        "blocks": blocks(each.override or event.content),
+                        "busy": busy(each.when, content),
+                        "cancelled": content.status is EventStatus.CANCELLED,
                     }
                 )
         await self.run(insert(SERIES), series)

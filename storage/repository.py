@@ -27,6 +27,11 @@ class Repository:
         self.connection = connection
         self.app_id = app_id
 
+    @property
+    def parts(self) -> tuple[Database, AsyncConnection, UUID]:
+        """What another repository of the same transaction is made of."""
+        return self.database, self.connection, self.app_id
+
     def mine(self, table: FromClause) -> tuple[ColumnElement[bool], ...]:
         """Restrict a statement to the app."""
         return (table.c.app_id == self.app_id,)

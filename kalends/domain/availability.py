@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TypeAlias
 from uuid import UUID
 
+from kalends.domain.busy import BusyTime
 from kalends.domain.rules import EVERYTHING, Rule, allowed, refusing
 from kalends.domain.spans import (
     Span,
@@ -25,6 +26,7 @@ from kalends.domain.spans import (
     moment,
     span_of,
     ticks,
+    touches,
     union,
     where_fits,
     where_misses,
@@ -35,24 +37,6 @@ from kalends.domain.time import TimeSpan, start_of_day, zone
 MAX_WINDOW = timedelta(days=366)
 MAX_LENGTH = timedelta(days=31)
 MAX_SLOTS = 2_000
-
-
-class BusyStatus(StrEnum):
-    """Why time is busy (RFC 5545 section 3.2.9, FBTYPE)."""
-
-    BUSY = "BUSY"
-    TENTATIVE = "TENTATIVE"
-    UNAVAILABLE = "UNAVAILABLE"  # out of office, or nobody knows
-
-
-@dataclass(frozen=True, slots=True)
-class BusyTime:
-    """Something that takes time in a calendar; without an event, the calendar itself, of which nobody knows more."""
-
-    span: Span
-    calendar_id: UUID
-    event_id: UUID | None
-    status: BusyStatus = BusyStatus.BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +61,17 @@ class RuleReason:
 
 @dataclass(frozen=True, slots=True)
 class EventReason:
-    """Something takes the slot's own time."""
+    """Something in a calendar takes the slot's own time."""
 
+    calendar_id: UUID
     busy: BusyTime
 
 
 @dataclass(frozen=True, slots=True)
 class BufferReason:
-    """Something takes the time that must stay free before or after the slot."""
+    """Something in a calendar takes the time that must stay free before or after the slot."""
 
+    calendar_id: UUID
     busy: BusyTime
 
 
@@ -110,13 +96,13 @@ Reason: TypeAlias = RuleReason | EventReason | BufferReason | NoticeReason | Sta
 class Timetable:
     """One resource's time within a window.
 
-    `capacity` is how many things can take the same time before it counts as taken. `stale` are the calendars that are
-    too old to be relied on: they refuse everything.
+    `busy` is what takes time in each of its calendars; `capacity` how many things can take the same time before it
+    counts as taken. `stale` are the calendars that are too old to be relied on: they refuse everything.
     """
 
     window: Span
     tzid: str
-    busy: Sequence[BusyTime]
+    busy: Mapping[UUID, Sequence[BusyTime]]
     rule: Rule = EVERYTHING
     capacity: int = 1
     stale: Sequence[UUID] = ()
@@ -124,8 +110,15 @@ class Timetable:
     @cached_property
     def taken(self) -> Spans:
         """What is taken, as often as the capacity allows."""
-        spans = (each.span for each in self.busy)
-        return union(spans) if self.capacity == 1 else covered(spans, self.capacity)
+        return self.used if self.capacity == 1 else covered(self._spans(), self.capacity)
+
+    @cached_property
+    def used(self) -> Spans:
+        """What anything takes."""
+        return union(self._spans())
+
+    def _spans(self) -> Iterator[Span]:
+        return (each.span for times in self.busy.values() for each in times)
 
     def starts(self, terms: Terms, now: datetime) -> Spans:
         """Return where a slot can begin."""
@@ -146,13 +139,12 @@ class Timetable:
         if start < earliest:
             found.append(NoticeReason(earliest))
         wide = (begin - length(terms.buffer_before), end + length(terms.buffer_after))
-        for crowded in intersection([wide], self.taken):
-            for each in self.busy:
-                if each.span[0] < crowded[1] and each.span[1] > crowded[0]:
-                    inside = each.span[0] < end and each.span[1] > begin
-                    reason = EventReason(each) if inside else BufferReason(each)
-                    if reason not in found:
-                        found.append(reason)
+        crowded = intersection([wide], self.taken)
+        for calendar_id, times in self.busy.items():
+            for each in times:
+                if touches(crowded, each.start, each.end):
+                    inside = each.start < end and each.end > begin
+                    found.append(EventReason(calendar_id, each) if inside else BufferReason(calendar_id, each))
         return found
 
 
@@ -267,7 +259,7 @@ class Search:
         """How much of the window each resource has taken already."""
         window = [span_of(self.window)]
         return {
-            each: sum(end - start for start, end in intersection(window, union(one.span for one in table.busy)))
+            each: sum(end - start for start, end in intersection(window, table.used))
             for each, table in self.timetables.items()
         }
 

@@ -24,7 +24,10 @@ from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kalends.domain.events import Event
+    from kalends.domain.time import TimeSpan
 
 Path = tuple[str, ...]
 
@@ -57,11 +60,21 @@ class NotFound(Problem):
     code: str = "NOT_FOUND"
 
 
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """A time of an event that is taken already, by `count` others; `events` are those of them that are named."""
+
+    span: TimeSpan
+    events: tuple[Event, ...]
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeConflict(Problem):
-    """The calendar is busy in that time; `conflicts` are the events in the way, earliest first."""
+    """The calendar is busy in some of that time. `exdates` are the times without which a series would fit."""
 
-    conflicts: tuple[Event, ...]
+    collisions: tuple[Collision, ...]
+    exdates: tuple[datetime, ...] = ()
     code: str = "TIME_CONFLICT"
 
 

@@ -9,16 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
+from typing import NamedTuple, Self
 from uuid import UUID
 
+from kalends.domain.busy import BusyStatus, BusyTime, busy_kind
 from kalends.domain.errors import Malformed
-from kalends.domain.recurrence import MAX_EXCEPTIONS, Recurrence, begun_at, occurrences
+from kalends.domain.ids import EventRef
+from kalends.domain.recurrence import MAX_EXCEPTIONS, Occurrence, Recurrence, expanded, occurrence_at, occurrences
+from kalends.domain.spans import holds, span_of, union
 from kalends.domain.time import TimeSpan, When
 from kalends.domain.values import FIRST_YEAR, LAST_YEAR, YEARS, read_text
 
 MAX_SUMMARY, MAX_LOCATION, MAX_DESCRIPTION = 1024, 1024, 32_768
 MAX_ATTENDEES = 200  # past this, Google stops to propagate responses
 MAX_BATCH = 100
+NO_RECURRENCE_ID = datetime(1, 1, 1)  # noqa: DTZ001  a wall time before every other
 MAX_REMINDERS, LONGEST_REMINDER = 5, 40_320  # Google's limits: how many, and minutes, which are four weeks
 
 
@@ -85,6 +91,7 @@ class EventContent:
     visibility: Visibility = Visibility.DEFAULT
     reminders: tuple[int, ...] | None = None
     organizer: str | None = None
+    out_of_office: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,8 @@ class EventState:
 class Event:
     """A stored event. `version` grows with every change; `sequence` (RFC 5545 section 3.8.7.4) with those that
     attendees must hear of. `deleted_at` marks one that is gone and only waits for its provider to forget it. With a
-    `recurrence`, `when` is the first time of a series.
+    `recurrence`, `when` is the first time of a series. With a `recurrence_id`, it is one occurrence of the series that
+    has its id.
     """
 
     id: UUID
@@ -114,23 +122,63 @@ class Event:
     updated_at: datetime
     deleted_at: datetime | None = None
     recurrence: Recurrence | None = None
+    recurrence_id: datetime | None = None
+
+    @property
+    def ref(self) -> EventRef:
+        """Its name, of an occurrence too."""
+        return EventRef(self.id, self.recurrence_id)
 
     @property
     def state(self) -> EventState:
         """What it says and when it takes place."""
         return EventState(self.when, self.content, self.recurrence)
 
-    def occurrence(self, recurrence_id: datetime) -> Event:
-        """Return a series' event as it takes place at one of its times, given as the wall time that its rule names."""
-        override = self.recurrence.overrides.get(recurrence_id) if self.recurrence else None
-        if override is not None:
-            return replace(self, when=override.when, content=override.content)
-        return replace(self, when=begun_at(self.when, recurrence_id) or self.when)
+    def occurrence(self, occurrence: Occurrence) -> Event:
+        """Return a series' event as it takes place at one of its times."""
+        return replace(
+            self,
+            when=occurrence.when,
+            content=occurrence.override or self.content,
+            recurrence=None,
+            recurrence_id=occurrence.recurrence_id,
+        )
+
+    def named(self, ref: EventRef) -> Event | None:
+        """Return the event, or the occurrence of it that is named; None where it does not take place then."""
+        if ref.recurrence_id is None:
+            return self
+        found = self.recurrence and occurrence_at(self.when, self.recurrence, ref.recurrence_id)
+        return self.occurrence(found) if found else None
+
+    def happening(self, span: TimeSpan) -> list[Event]:
+        """Return the event as it takes place within a span: of a series its occurrences there, in order."""
+        if self.recurrence is None:
+            return [self] if self.when.span.overlaps(span) else []
+        return [self.occurrence(each) for each in occurrences(self.when, self.recurrence, span)]
 
     @property
     def blocks(self) -> bool:
         """Whether its time counts as busy: transparent, cancelled, declined and deleted events do not."""
-        return self.deleted_at is None and blocks(self.content)
+        return self.busy > 0
+
+    @property
+    def busy(self) -> int:
+        """What it makes of its time, as `busy_kind` says it; 0 where it leaves it free."""
+        return busy(self.when, self.content) if self.deleted_at is None else 0
+
+    def times(self, at: datetime) -> list[TimeSpan]:
+        """Return the times that it blocks, in order; of a series those that are kept ready, seen from a moment."""
+        happening = [self]
+        if self.recurrence is not None:
+            happening = [self.occurrence(each) for each in expanded(self.when, self.recurrence, at).found]
+        return sorted((each.when.span for each in happening if each.blocks), key=attrgetter("start"))
+
+    def taken(self, span: TimeSpan) -> list[BusyTime]:
+        """Return the time that it takes within a span, of a series that of its occurrences."""
+        return [
+            BusyTime(*span_of(each.when.span), each.busy, self.id.bytes) for each in self.happening(span) if each.blocks
+        ]
 
     def changed(self, *, when: When, content: EventContent, at: datetime) -> Event:
         """Return the next version; the same event where nothing differs."""
@@ -156,15 +204,32 @@ class Event:
         return replace(self, deleted_at=at, version=self.version + 1, updated_at=at)
 
 
+class EventPosition(NamedTuple):
+    """Where an event stands in a list; no two stand in one place."""
+
+    start: datetime
+    id: UUID
+    recurrence_id: datetime = NO_RECURRENCE_ID
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """Return an event's place."""
+        return cls(event.when.span.start, event.id, event.recurrence_id or NO_RECURRENCE_ID)
+
+
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Which events to list: those that overlap `span`, in order of start and id, after `after`."""
+    """Which events to list: those that overlap `span`, in order of start and id, after `after`.
+
+    With `expand` these are not series but their occurrences, each at its own time.
+    """
 
     span: TimeSpan
     calendar_ids: Sequence[UUID] | None
     limit: int
-    after: tuple[datetime, UUID] | None = None
+    after: EventPosition | None = None
     include_cancelled: bool = False
+    expand: bool = False
 
 
 def _attended(state: EventState) -> object:
@@ -172,13 +237,23 @@ def _attended(state: EventState) -> object:
     return state.when, state.recurrence, state.content.status, state.content.location
 
 
-def blocks(content: EventContent) -> bool:
-    """Tell whether an event with this content makes its time busy."""
-    return (
-        not content.transparent
-        and content.status is not EventStatus.CANCELLED
-        and content.partstat is not Partstat.DECLINED
-    )
+def busy(when: When, content: EventContent) -> int:
+    """Return what an event makes of its time, as `busy_kind` says it; 0 where it leaves it free."""
+    status = busy_status(content)
+    return 0 if status is None else busy_kind(status, all_day=when.all_day)
+
+
+def busy_status(content: EventContent) -> BusyStatus | None:
+    """Return what an event with this content makes of its time, None where it leaves it free.
+
+    Transparent, cancelled and declined ones do. What is not certain, or not accepted yet, is tentative.
+    """
+    if content.transparent or content.status is EventStatus.CANCELLED or content.partstat is Partstat.DECLINED:
+        return None
+    if content.out_of_office:
+        return BusyStatus.UNAVAILABLE
+    certain = content.status is EventStatus.CONFIRMED and content.partstat is Partstat.ACCEPTED
+    return BusyStatus.BUSY if certain else BusyStatus.TENTATIVE
 
 
 def takes_place(state: EventState, window: TimeSpan) -> bool:
@@ -221,14 +296,17 @@ def unfit(state: EventState) -> str | None:
     return None
 
 
-def becomes_busy(before: Event, after: Event) -> bool:
-    """Tell whether a change takes time that the event did not hold before: a move, an un-cancel, a confirm.
+def newly_busy(before: Event | None, after: Event) -> list[TimeSpan]:
+    """Return the times, in order, that an event takes and did not hold before: by a move, an un-cancel, a confirm.
 
-    Every path to busy time passes the same guard; a change that frees time, or only renames, needs none.
+    Every path to busy time passes the same guard with these; a change that frees time, or only renames, has none. With
+    another policy, all of it is guarded anew.
     """
-    if not after.blocks:
-        return False
-    confirmed = after.content.status is EventStatus.CONFIRMED and before.content.status is not EventStatus.CONFIRMED
-    other_policy = after.content.on_conflict is not before.content.on_conflict
-    now, held = after.when.span, before.when.span
-    return not before.blocks or confirmed or other_policy or now.start < held.start or now.end > held.end
+    spans = after.times(after.updated_at)
+    if before is None or after.content.on_conflict is not before.content.on_conflict:
+        return spans
+    confirmed = EventStatus.CONFIRMED
+    if after.content.status is confirmed and before.content.status is not confirmed:
+        return spans
+    held = union(map(span_of, before.times(after.updated_at)))
+    return [span for span in spans if not holds(held, *span_of(span))]

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 _last = 0
+_WALL = re.compile(r"\d{8}T\d{6}", re.ASCII)
+
+
+class EventRef(NamedTuple):
+    """The name of an event, or of one occurrence of a series.
+
+    An occurrence is written as its series' id, an underscore, and the wall time at which its series' rule has it begin
+    (RFC 5545 section 3.8.4.4, RECURRENCE-ID): it stays the same when the occurrence moves.
+    """
+
+    id: UUID
+    recurrence_id: datetime | None = None
+
+    def __str__(self) -> str:
+        """Return the name as the API writes it."""
+        return str(self.id) if self.recurrence_id is None else f"{self.id}_{self.recurrence_id:%Y%m%dT%H%M%S}"
 
 
 def uuid7() -> UUID:
@@ -28,3 +47,16 @@ def parse_id(text: str) -> UUID | None:
     except ValueError:
         return None
     return found if str(found) == text.lower() else None  # UUID() also reads other spellings
+
+
+def parse_event_id(text: str) -> EventRef | None:
+    """Read the name of an event or an occurrence, or None where the text cannot be one of ours."""
+    head, _, wall = text.partition("_")
+    event_id = parse_id(head)
+    if event_id is None or "_" not in text:
+        return None if event_id is None else EventRef(event_id)
+    try:
+        found = datetime.strptime(wall, "%Y%m%dT%H%M%S")  # noqa: DTZ007  a wall time
+    except ValueError:
+        return None
+    return EventRef(event_id, found) if _WALL.fullmatch(wall) else None

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from heapq import merge
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from dateutil.rrule import rrulestr
@@ -27,7 +28,8 @@ MAX_COUNT = 100_000  # of a rule: eleven years of every hour
 MAX_OCCURRENCES = 5_000  # of one series, within its horizon
 MAX_EXCEPTIONS = 1_000  # dates and overrides, each
 _EARLIEST, _LATEST = datetime.fromisoformat(f"{FIRST_YEAR}-01-01"), datetime.fromisoformat(f"{LAST_YEAR}-12-31")
-PAST, AHEAD = timedelta(days=366), timedelta(days=2 * 366)
+PAST, DENSE_PAST, AHEAD = timedelta(days=366), timedelta(days=31), timedelta(days=2 * 366)
+START_OF_TIME, END_OF_TIME = datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 2, 1, 1, tzinfo=UTC)
 RULE = "an RRULE's value (RFC 5545 section 3.3.10) that repeats at most hourly, such as FREQ=WEEKLY;BYDAY=MO,WE"
 
 _UNTIL = re.compile(r"UNTIL=(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
@@ -211,36 +213,43 @@ def occurrences(when: When, recurrence: Recurrence, window: TimeSpan) -> list[Oc
     An override takes the place of the occurrence that it names, wherever it lies. A wall time that the zone skips
     becomes the instant that the clocks show instead, as every calendar in wide use does it.
     """
-    found = [
-        Occurrence(recurrence_id, override.when, override.content)
-        for recurrence_id, override in recurrence.overrides.items()
-        if override.when.span.overlaps(window)
-    ]
-    gone = recurrence.exdates | recurrence.overrides.keys()
+    differing = [each for each in _overridden(recurrence) if each.when.span.overlaps(window)]
+    regular = islice(_regular(when, recurrence, window), MAX_OCCURRENCES - len(differing))
+    return sorted([*differing, *regular], key=_when)
+
+
+def _when(each: Occurrence) -> tuple[datetime, datetime]:
+    return each.when.span.start, each.recurrence_id
+
+
+def _overridden(recurrence: Recurrence) -> Iterator[Occurrence]:
+    for recurrence_id, override in recurrence.overrides.items():
+        yield Occurrence(recurrence_id, override.when, override.content)
+
+
+def _regular(when: When, recurrence: Recurrence, window: TimeSpan) -> Iterator[Occurrence]:
+    """Yield the occurrences in a window that are as their series is, in order of their wall time."""
     # A day on either side: the window's ends are instants, and no zone is further than that from UTC.
     slack = timedelta(days=1) + (when.end - when.start)
     first, last = _naive(window.start, -slack), _naive(window.end, slack)
-    for wall in _starts(when, recurrence, first, last):
-        if wall in gone:
-            continue
-        at = begun_at(when, wall)
-        if at is not None and at.span.overlaps(window):
-            found.append(Occurrence(wall, at))
-            if len(found) >= MAX_OCCURRENCES:
-                break
-    return sorted(found, key=lambda each: (each.when.span.start, each.recurrence_id))
+    for wall in _starts(when, recurrence, first):
+        if wall > last:
+            return
+        if wall not in recurrence.exdates and wall not in recurrence.overrides:
+            at = begun_at(when, wall)
+            if at is not None and at.span.overlaps(window):
+                yield Occurrence(wall, at)
 
 
-def _starts(when: When, recurrence: Recurrence, first: datetime, last: datetime) -> list[datetime]:
-    """Return the wall times between two, by rule and by date, in order, each once.
+def _starts(when: When, recurrence: Recurrence, first: datetime) -> Iterator[datetime]:
+    """Yield the wall times from one on, by rule and by date, in order, each once.
 
     The event's own start counts as the first, also where its rule would not name it (RFC 5545 section 3.8.5.3).
     """
-    starts = {wall for wall in (when.start, *recurrence.rdates) if first <= wall <= last}
-    if recurrence.rule is not None:
-        within = takewhile(lambda wall: wall <= last, rule_walls(recurrence.rule, when, first))
-        starts.update(islice(within, MAX_OCCURRENCES))
-    return sorted(starts)
+    by_rule = rule_walls(recurrence.rule, when, first) if recurrence.rule is not None else iter(())
+    by_date = sorted(wall for wall in (when.start, *recurrence.rdates) if wall >= first)
+    for wall, _ in groupby(merge(by_date, by_rule)):
+        yield wall
 
 
 def _never(told: Mapping[str, str], start: datetime) -> bool:
@@ -255,6 +264,24 @@ def _never(told: Mapping[str, str], start: datetime) -> bool:
     hours = {int(hour) for hour in told["BYHOUR"].split(",")} if limited else set(range(24))
     reached = (divmod((begin + step * every) % week, 24) for step in range(week))
     return not any(day in days and hour in hours for day, hour in reached)
+
+
+def occurrence_at(when: When, recurrence: Recurrence, recurrence_id: datetime) -> Occurrence | None:
+    """Return the occurrence that a series' rule has begin at a wall time; None where it does not take place then."""
+    known = recurrence_id in recurrence.overrides or (
+        recurrence_id not in recurrence.exdates
+        and next(_starts(when, recurrence, recurrence_id), None) == recurrence_id
+    )
+    return occurrence_named(when, recurrence, recurrence_id) if known else None
+
+
+def occurrence_named(when: When, recurrence: Recurrence, recurrence_id: datetime) -> Occurrence | None:
+    """Return an occurrence of which somebody knows that it takes place."""
+    override = recurrence.overrides.get(recurrence_id)
+    if override is not None:
+        return Occurrence(recurrence_id, override.when, override.content)
+    at = begun_at(when, recurrence_id)
+    return Occurrence(recurrence_id, at) if at is not None else None
 
 
 def begun_at(when: When, wall: datetime) -> When | None:
@@ -290,6 +317,32 @@ def shifted(recurrence: Recurrence, by: timedelta) -> Recurrence:
     )
 
 
-def horizon(at: datetime) -> TimeSpan:
-    """Return the span for which the occurrences of a series are kept ready, seen from a moment."""
-    return TimeSpan(at - PAST, at + AHEAD)
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Occurrences of a series that are kept ready: all that overlap the time from `since` until `until`.
+
+    Where the series has none before, or none after, these are the first or the last moment of all.
+    """
+
+    found: tuple[Occurrence, ...]
+    since: datetime
+    until: datetime
+
+
+def expanded(when: When, recurrence: Recurrence, at: datetime) -> Expansion:
+    """Return what is kept ready of a series, seen from a moment: a year back and two ahead.
+
+    Of a series that takes place too often for that, it is a month back and as far ahead as `MAX_OCCURRENCES` reach.
+    """
+    since, until = at - PAST, max(at, when.span.start) + AHEAD
+    regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_OCCURRENCES))
+    if len(regular) == MAX_OCCURRENCES:
+        since = at - DENSE_PAST
+        regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_OCCURRENCES))
+    if len(regular) == MAX_OCCURRENCES:
+        until = regular[-1].when.span.start - timedelta(days=1)  # clocks that change can make the last two cross
+    elif next(_starts(when, recurrence, _naive(until, timedelta(days=1))), None) is None:
+        until = END_OF_TIME
+    if min([when.start, *recurrence.rdates]) >= _naive(since, timedelta(days=1)):
+        since = START_OF_TIME
+    return Expansion((*_overridden(recurrence), *regular), since, until)

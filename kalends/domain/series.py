@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from kalends.domain.errors import InvalidInput, NotFound, Refused
 from kalends.domain.events import EventState
-from kalends.domain.recurrence import Override, Recurrence, begun_at, parts_of, rule_walls, with_parts
+from kalends.domain.recurrence import Override, Recurrence, begun_at, occurrence_at, parts_of, rule_walls, with_parts
 from kalends.domain.time import instant
 
 MOMENT = timedelta(seconds=1)
@@ -30,15 +30,10 @@ class RecurrenceScope(StrEnum):
 
 def occurrence_of(state: EventState, recurrence_id: datetime) -> EventState:
     """Return what a series says of one of its occurrences; raise `Refused` where it has no such one (any more)."""
-    repeats = state.recurrence
-    if repeats is not None and recurrence_id not in repeats.exdates:
-        override = repeats.overrides.get(recurrence_id)
-        if override is not None:
-            return EventState(override.when, override.content)
-        when = begun_at(state.when, recurrence_id) if _takes_place(state, repeats, recurrence_id) else None
-        if when is not None:
-            return EventState(when, state.content)
-    raise Refused(_NOT_THEN)
+    found = state.recurrence and occurrence_at(state.when, state.recurrence, recurrence_id)
+    if not found:
+        raise Refused(_NOT_THEN)
+    return EventState(found.when, found.override or state.content)
 
 
 def with_override(state: EventState, recurrence_id: datetime, occurrence: EventState) -> EventState:
@@ -69,7 +64,7 @@ def split(state: EventState, recurrence_id: datetime) -> tuple[EventState | None
     if recurrence_id <= start:
         return None, state
     later = begun_at(state.when, recurrence_id)
-    if later is None or not _takes_place(state, repeats, recurrence_id):
+    if later is None or occurrence_at(state.when, repeats, recurrence_id) is None:
         raise Refused(_NOT_THEN)
     walls = iter(()) if repeats.rule is None else rule_walls(repeats.rule, state.when, recurrence_id)
     following = next(walls, None)
@@ -105,14 +100,6 @@ def _rest_of(rule: str | None, following: Iterator[datetime]) -> str | None:
         return rule
     left = 1 + sum(1 for _ in following)
     return with_parts(rule, COUNT=str(left)) if left > 1 else None
-
-
-def _takes_place(state: EventState, repeats: Recurrence, recurrence_id: datetime) -> bool:
-    if recurrence_id == state.when.start or recurrence_id in repeats.rdates:
-        return True
-    if repeats.rule is None:
-        return False
-    return next(rule_walls(repeats.rule, state.when, recurrence_id), None) == recurrence_id
 
 
 def _repeats(state: EventState) -> Recurrence:

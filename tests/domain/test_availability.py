@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from kalends.domain.availability import (
     BufferReason,
-    BusyTime,
     EventReason,
     Need,
     NoticeReason,
@@ -25,6 +24,7 @@ from kalends.domain.availability import (
     Terms,
     Timetable,
 )
+from kalends.domain.busy import BusyStatus, BusyTime, busy_kind
 from kalends.domain.rules import WEEKDAYS, All, Allow, Any, Block, Days, Hours, Rule, Weekday
 from kalends.domain.spans import holds, moment, ticks
 from kalends.domain.time import TimeSpan, start_of_day, zone
@@ -32,6 +32,7 @@ from tests.domain.test_rules import obeys
 from tests.helpers import BERLIN, DAY, HOUR, MINUTE, NOBODY, NOW
 
 WORLDS = 2_000
+BUSY = busy_kind(BusyStatus.BUSY, all_day=False)
 ADA, BOB, EVE = (uuid5(NOBODY, name) for name in ("ada", "bob", "eve"))
 QUARTER = 15 * MINUTE
 STARTS = [NOW, datetime.fromisoformat("2026-03-28T18:00+00:00"), datetime.fromisoformat("2026-10-24T18:00+00:00")]
@@ -49,7 +50,7 @@ class World:
             start += 5 * MINUTE
 
     def crowd(self, table: Timetable, at: datetime) -> int:
-        return sum(each.span[0] <= ticks(at) < each.span[1] for each in table.busy)
+        return sum(each.start <= ticks(at) < each.end for times in table.busy.values() for each in times)
 
     def free(self, resource: UUID, start: datetime) -> bool:
         """Look at every minute of a slot, and of what must stay free around it."""
@@ -75,19 +76,17 @@ class World:
                 return start < earliest == self.search.now + terms.notice
             case StaleReason(calendar_id):
                 return calendar_id in table.stale
-            case EventReason(busy):
-                return (
-                    self._crowded(table, busy, start, end) and busy.span[0] < ticks(end) and busy.span[1] > ticks(start)
-                )
-            case BufferReason(busy):
+            case EventReason(_, busy):
+                return self._crowded(table, busy, start, end) and busy.start < ticks(end) and busy.end > ticks(start)
+            case BufferReason(_, busy):
                 wide = start - terms.buffer_before, end + terms.buffer_after
-                inside = busy.span[0] < ticks(end) and busy.span[1] > ticks(start)
+                inside = busy.start < ticks(end) and busy.end > ticks(start)
                 return self._crowded(table, busy, *wide) and not inside
 
     def _crowded(self, table: Timetable, busy: BusyTime, start: datetime, end: datetime) -> bool:
         terms = self.search.terms
         return any(
-            self.crowd(table, at) >= table.capacity and busy.span[0] <= ticks(at) < busy.span[1]
+            self.crowd(table, at) >= table.capacity and busy.start <= ticks(at) < busy.end
             for at in self.minutes(start - terms.buffer_before, end + terms.buffer_after)
         )
 
@@ -138,13 +137,13 @@ def worlds(draw: st.DrawFn) -> World:
     def busy() -> BusyTime:
         begin = start + draw(st.integers(-8, 120)) * QUARTER
         taken = (ticks(begin), ticks(begin + draw(st.integers(1, 12)) * QUARTER))
-        return BusyTime(taken, NOBODY, uuid5(NOBODY, str(draw(st.integers(0, 9)))))
+        return BusyTime(*taken, BUSY, uuid5(NOBODY, str(draw(st.integers(0, 9)))).bytes)
 
     def timetable() -> Timetable:
         return Timetable(
             span,
             draw(st.sampled_from([BERLIN, "America/New_York", "Asia/Kathmandu"])),
-            [busy() for _ in range(draw(st.integers(0, 4)))],
+            {NOBODY: [busy() for _ in range(draw(st.integers(0, 3)))], EVE: [busy()]} if draw(st.booleans()) else {},
             draw(rules),
             draw(st.sampled_from([1, 1, 1, 2])),
             draw(st.sampled_from([(), (), (), (), (NOBODY,)])),
@@ -202,21 +201,26 @@ def test_a_slot_is_offered_exactly_where_nothing_refuses_it(world: World, steps:
 
 def search(**changes: object) -> Search:
     window = TimeSpan(NOW, NOW + 4 * HOUR)
-    table = Timetable((ticks(window.start), ticks(window.end)), BERLIN, [])
+    table = Timetable((ticks(window.start), ticks(window.end)), BERLIN, {})
     base = Search(window, Terms(HOUR), 30 * MINUTE, [Role([ADA])], BERLIN, NOW, {ADA: table})
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
 def meeting(start: datetime, duration: timedelta = HOUR) -> BusyTime:
-    return BusyTime((ticks(start), ticks(start + duration)), NOBODY, NOBODY)
+    return BusyTime(ticks(start), ticks(start + duration), BUSY, NOBODY.bytes)
+
+
+def at(*times: BusyTime) -> dict[UUID, list[BusyTime]]:
+    """Return what takes time in one calendar."""
+    return {NOBODY: list(times)}
 
 
 def test_a_round_robin_chooses_whoever_has_the_least_to_do() -> None:
     window = (ticks(NOW), ticks(NOW + 4 * HOUR))
     tables = {
-        ADA: Timetable(window, BERLIN, [meeting(NOW + 3 * HOUR)]),
-        BOB: Timetable(window, BERLIN, []),
-        EVE: Timetable(window, BERLIN, [meeting(NOW, 2 * HOUR)]),
+        ADA: Timetable(window, BERLIN, at(meeting(NOW + 3 * HOUR))),
+        BOB: Timetable(window, BERLIN, {}),
+        EVE: Timetable(window, BERLIN, at(meeting(NOW, 2 * HOUR))),
     }
     slots = search(roles=[Role([ADA, BOB, EVE], Need.ROUND_ROBIN, 2)], timetables=tables).slots()
     assert slots[0].free == ((ADA, BOB),)
@@ -239,14 +243,14 @@ def test_a_limit_cuts_the_answer() -> None:
 @pytest.mark.parametrize(("capacity", "free"), [(1, False), (2, True)])
 def test_capacity_is_how_many_can_take_the_same_time(capacity: int, free: bool) -> None:
     window = (ticks(NOW), ticks(NOW + 4 * HOUR))
-    table = Timetable(window, BERLIN, [meeting(NOW + HOUR)], capacity=capacity)
+    table = Timetable(window, BERLIN, at(meeting(NOW + HOUR)), capacity=capacity)
     assert (NOW + HOUR in [slot.span.start for slot in search(timetables={ADA: table}).slots()]) is free
 
 
 def test_what_is_only_in_a_buffer_is_told_from_what_is_in_the_slot() -> None:
     window = (ticks(NOW), ticks(NOW + 4 * HOUR))
     before, inside = meeting(NOW), meeting(NOW + HOUR + QUARTER, QUARTER)
-    table = Timetable(window, BERLIN, [before, inside])
+    table = Timetable(window, BERLIN, at(before, inside))
     terms = Terms(HOUR, buffer_before=QUARTER)
-    assert table.reasons(NOW + HOUR, terms, NOW) == [BufferReason(before), EventReason(inside)]
+    assert table.reasons(NOW + HOUR, terms, NOW) == [BufferReason(NOBODY, before), EventReason(NOBODY, inside)]
     assert moment(table.starts(terms, NOW)[0][0]) == NOW + HOUR + 3 * QUARTER

@@ -21,9 +21,9 @@ from kalends.domain.events import (
     EventState,
     EventStatus,
     Partstat,
-    becomes_busy,
-    blocks,
+    busy_status,
     in_zone,
+    newly_busy,
     takes_place,
     unfit,
 )
@@ -375,7 +375,8 @@ def test_transparent_cancelled_and_declined_events_do_not_block(
     transparent: bool, status: EventStatus, partstat: Partstat
 ) -> None:
     free = transparent or status is CANCELLED or partstat is Partstat.DECLINED
-    assert blocks(make_content(transparent=transparent, status=status, partstat=partstat)) is not free
+    content = make_content(transparent=transparent, status=status, partstat=partstat)
+    assert (busy_status(content) is None) is free
 
 
 @pytest.mark.parametrize(
@@ -405,7 +406,7 @@ def test_which_changes_of_content_take_time_that_was_free(
     before: dict[str, Any], after: dict[str, Any], busy: bool
 ) -> None:
     event = make_event(CALENDAR, **before)
-    assert becomes_busy(event, replace(event, content=make_content(**after))) is busy
+    assert bool(newly_busy(event, replace(event, content=make_content(**after)))) is busy
 
 
 @pytest.mark.parametrize(
@@ -424,8 +425,8 @@ def test_which_changes_of_content_take_time_that_was_free(
 )
 def test_a_move_takes_time_unless_it_stays_within_what_was_held(when: When, busy: bool) -> None:
     event = make_event(CALENDAR, NOW, 4 * HOUR)
-    assert becomes_busy(event, replace(event, when=when)) is busy
-    assert not becomes_busy(event, replace(event, when=when, deleted_at=NOW))
+    assert bool(newly_busy(event, replace(event, when=when))) is busy
+    assert newly_busy(event, replace(event, when=when, deleted_at=NOW)) == []
 
 
 # Whatever is written

@@ -22,7 +22,7 @@ from resolvers.conflicts import Keep, allow_deletions, resolve_conflict
 from resolvers.pull import FULL_EVERY, Pulled, pull
 from resolvers.sync import work_lane
 from storage.changes import CHANGES
-from storage.events import EVENTS
+from storage.event_pages import EVENTS
 from storage.sandbox import COPIES
 from tests.helpers import HOUR, NOW, WEEK, make_content, make_when, wall
 from tests.providers.scripted import Copy, ScriptedProvider

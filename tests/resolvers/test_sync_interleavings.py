@@ -27,7 +27,7 @@ from providers.interface import Capabilities, Identity, Known, Outgoing, Page, R
 from providers.sandbox import SandboxProvider
 from resolvers.conflicts import Keep, resolve_conflict
 from resolvers.sync import work_lane
-from storage.events import EVENTS
+from storage.event_pages import EVENTS
 from storage.sandbox import COPIES
 from storage.sources import SOURCES, TOKEN
 from storage.unit_of_work import Storage

@@ -182,7 +182,7 @@ CALLS: dict[str, Call] = {
     "consents.add": lambda work, b: work.consents.add(make_consent(b.resource.id)),
     "consents.take": lambda work, b: work.consents.take(b.consent.id, NOW),
     "events.add": lambda work, b: work.events.add([make_event(b.calendar.id)]),
-    "events.conflicts_of": lambda work, b: work.events.conflicts_of([b.event.id]),
+    "events.conflicts_of": lambda work, b: work.events.conflicts_of([b.event]),
     "events.count_in": lambda work, b: work.events.count_in(b.calendar.id),
     "events.days_of": lambda work, b: work.events.days_of(b.calendar.id),
     "events.expand": lambda work, b: work.events.expand(b.event),
