@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.access import KeyRepository
 from storage.accounts import AccountRepository, ConsentRepository
+from storage.busy import BusyRepository
 from storage.calendars import CalendarRepository, ResourceRepository
 from storage.changes import ChangeRepository
 from storage.engine import LOCK_MILLISECONDS, Database
@@ -46,6 +47,11 @@ class UnitOfWork:
     def events(self) -> EventRepository:
         """The app's events."""
         return EventRepository(*self._parts)
+
+    @cached_property
+    def busy(self) -> BusyRepository:
+        """The busy time of the app's calendars."""
+        return BusyRepository(*self._parts)
 
     @cached_property
     def calendars(self) -> CalendarRepository:

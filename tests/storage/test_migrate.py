@@ -14,13 +14,16 @@ from sqlalchemy import Connection, insert, inspect
 import storage.migrate as migrations
 from kalends.domain.calendars import SANDBOX, Account, Calendar
 from kalends.domain.events import Attendee, ConflictPolicy, Event, EventPage, EventStatus, Partstat
-from kalends.domain.ids import uuid7
+from kalends.domain.ids import EventRef, uuid7
+from kalends.domain.plain import recurrence_to_plain
 from kalends.domain.recurrence import Recurrence
 from kalends.domain.sync import Link
 from storage.columns import Table
 from storage.engine import Database
 from storage.errors import SchemaAhead, SchemaBehind
 from storage.migrate import Migrated, current_revision, migrate, newest_revision, require_current
+from storage.models import EventRow
+from storage.repository import table_of
 from storage.unit_of_work import Storage
 from tests.helpers import (
     DAY,
@@ -169,13 +172,14 @@ async def test_the_migrated_schema_is_the_one_that_the_models_describe(database:
 
 
 @pytest.fixture
-def older(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Any]:
-    """Return a context in which Kalends has the first revision only."""
+def older(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Return a context in which Kalends has its first revisions only."""
 
     @contextmanager
-    def become() -> Iterator[None]:
-        folder = tmp_path / "older"
-        shutil.copytree(migrations._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "0002*"))
+    def become(newest: int = 1) -> Iterator[None]:
+        folder = tmp_path / f"older-{newest}"
+        later = (f"{revision:04}*" for revision in range(newest + 1, 100))
+        shutil.copytree(migrations._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", *later))
         with monkeypatch.context() as patch:
             patch.setattr(migrations, "_FOLDER", folder)
             yield
@@ -280,7 +284,7 @@ async def fill(database: Database, *names: str) -> None:
 
 
 async def test_what_the_first_tables_hold_is_read_back_whole_after_two_way_sync(
-    bare: Database, older: Callable[[], Any]
+    bare: Database, older: Callable[..., Any]
 ) -> None:
     with older():
         assert (await migrate(bare, at=NOW)).after == "0001"
@@ -315,7 +319,7 @@ async def test_what_the_first_tables_hold_is_read_back_whole_after_two_way_sync(
 
 
 async def test_what_was_there_before_two_way_sync_can_be_changed_after_it(
-    bare: Database, older: Callable[[], Any]
+    bare: Database, older: Callable[..., Any]
 ) -> None:
     with older():
         await migrate(bare, at=NOW)
@@ -332,3 +336,20 @@ async def test_what_was_there_before_two_way_sync_can_be_changed_after_it(
         found = await work.events.in_the_way(CALENDAR.id, make_span(NOW + WEEK, HOUR))
         assert [each.id for each in found] == [DAYS.id]
         assert set(await work.links.many([FULL.id, DAYS.id, GONE.id])) == {FULL.id, DAYS.id}
+
+
+async def test_a_series_of_before_takes_its_time_after_it(bare: Database, older: Callable[..., Any]) -> None:
+    series = make_event(CALENDAR.id, NOW, recurrence=Recurrence("FREQ=WEEKLY"))
+    with older(2):
+        await migrate(bare, at=NOW)
+        await fill(bare, "app", "account", "calendar")
+        async with bare.writer.begin() as connection:
+            told = _event_row(series) | {"recurrence": recurrence_to_plain(Recurrence("FREQ=WEEKLY"))}
+            await connection.execute(insert(table_of(EventRow)).values(told))
+    await migrate(bare, at=NOW)
+
+    async with Storage(bare).reading(APP) as work:
+        [found] = await work.events.in_the_way(CALENDAR.id, make_span(NOW + WEEK, HOUR))
+        assert found.ref == EventRef(series.id, series.when.start + WEEK)
+    async with Storage(bare).system(write=True) as system:
+        assert await system.short_series(NOW + DAY, 9) == [(APP, series.id)]
