@@ -11,7 +11,7 @@ from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import MAX_NAME, Account, AccountState, Calendar
 from kalends.domain.drafts import checked
 from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
-from kalends.domain.events import in_zone, newly_busy
+from kalends.domain.events import in_zone
 from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
 from kalends.domain.values import read_text
@@ -172,7 +172,7 @@ async def _move_days(services: Services, work: UnitOfWork, principal: Principal,
         together = [event.id for event in moved]
         for event in moved:
             await work.events.save(event)
-            await conflicts_of(work, principal, event, newly_busy(None, event), but=together, path=("tzid",))
+            await conflicts_of(work, principal, None, event, but=together, path=("tzid",))
         await work.changes.note_events(moved, Operation.UPDATED, principal.name)
         await enqueue(services, work, {calendar.id: calendar}, moved, take=False)
 

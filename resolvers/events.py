@@ -1,23 +1,24 @@
-"""What can be done with events."""
+"""Creating events, and listing them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
-from kalends.domain.drafts import EventChanges, EventDraft, revised, with_partstat
-from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused, StaleVersion
-from kalends.domain.events import MAX_BATCH, ConflictPolicy, Event, EventPage, EventStatus, Partstat, newly_busy
+from kalends.domain.drafts import EventDraft
+from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused
+from kalends.domain.events import MAX_BATCH, ConflictPolicy, Event, EventPage, newly_busy
 from kalends.domain.ids import uuid7
+from kalends.domain.time import TimeSpan
 from providers.interface import Identity, Outgoing
 from resolvers.guard import conflicts_of
 from resolvers.keys import claim_of, refuse_replay
 from resolvers.services import Services
-from resolvers.sync import Enqueued, after_commit, enqueue
+from resolvers.sync import after_commit, enqueue
 from storage.calendars import BookedCalendar
 from storage.changes import Operation
 from storage.unit_of_work import UnitOfWork
@@ -33,11 +34,12 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a provider would get, and who would be mailed."""
+    """What a provider would get, who would be mailed, and which times would be taken that are not taken now."""
 
     provider: str
     payload: Mapping[str, Any]
     mailed: tuple[str, ...]
+    takes: tuple[TimeSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Written:
 
     events: tuple[Event, ...]
     conflicts: Mapping[UUID, Sequence[Event]] = field(default_factory=dict)
-    previews: Mapping[UUID, Preview] = field(default_factory=dict)
+    previews: tuple[Preview, ...] = ()
 
     @property
     def event(self) -> Event:
@@ -78,8 +80,8 @@ async def create_events(
     if dry_run:
         async with storage.reading(principal.app_id) as work:
             written, booked = await _judged(services, principal, work, news, ids)
-            previews = {event.id: _preview(services, event, booked[event.calendar_id]) for event in written.events}
-            return replace(written, previews=previews)
+            previews = [preview(services, None, event, booked[event.calendar_id]) for event in written.events]
+            return replace(written, previews=tuple(previews))
     async with storage.writing(principal.app_id) as work:
         if claim is not None:
             earlier = await work.idempotency.claim(claim, ids, services.clock())
@@ -107,7 +109,7 @@ async def _judged(
     for number, (new, event_id) in enumerate(zip(news, ids, strict=True)):
         try:
             event = _new_event(new, booked, event_id, services.clock())
-            conflicts[event_id] = await conflicts_of(work, principal, event, newly_busy(None, event), among=events)
+            conflicts[event_id] = await conflicts_of(work, principal, None, event, among=events)
             events.append(event)
         except Refused as refused:
             problems.extend(refused.under(str(number)).problems)
@@ -124,7 +126,7 @@ def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: U
     elif (closed := place.calendar.closed("calendar_id")) is not None:
         problems.append(closed)
     try:
-        when, content = new.draft.judged(
+        state = new.draft.judged(
             calendar_tzid=place.calendar.tzid if place else "UTC", owner=place.owner if place else None
         )
     except Refused as refused:
@@ -135,19 +137,22 @@ def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: U
         id=event_id,
         calendar_id=place.calendar.id,
         uid=f"{event_id}@kalends",
-        when=when,
-        content=content,
+        when=state.when,
+        content=state.content,
         version=1,
         sequence=0,
         created_at=now,
         updated_at=now,
+        recurrence=state.recurrence,
     )
 
 
-def _preview(services: Services, event: Event, place: BookedCalendar) -> Preview:
+def preview(services: Services, before: Event | None, after: Event, place: BookedCalendar) -> Preview:
+    """Return what a write would have the calendar's provider do."""
     provider = services.providers[place.calendar.provider]
-    outgoing = Outgoing(event, Identity(event.id, event.uid, generation=0), place.owner)
-    return Preview(provider.name, provider.preview(outgoing), provider.mailed(outgoing))
+    outgoing = Outgoing(after, Identity(after.id, after.uid, generation=0), place.owner)
+    payload = provider.preview(outgoing) if after.deleted_at is None else {}
+    return Preview(provider.name, payload, provider.mailed(outgoing), tuple(newly_busy(before, after)))
 
 
 async def _as_they_are_now(work: UnitOfWork, ids: Sequence[UUID]) -> tuple[Event, ...]:
@@ -155,120 +160,6 @@ async def _as_they_are_now(work: UnitOfWork, ids: Sequence[UUID]) -> tuple[Event
     if len(found) < len(ids):
         refuse_replay("event")
     return tuple(found[each] for each in ids)
-
-
-async def update_event(
-    services: Services,
-    principal: Principal,
-    event_id: UUID | None,
-    changes: EventChanges,
-    *,
-    expected_version: int | None = None,
-    sync_now: bool = False,
-) -> Written:
-    """Change an event; what is absent from `changes` stays. The guard runs where the event takes time anew."""
-
-    def change(event: Event, place: BookedCalendar) -> Event:
-        return revised(event, changes, calendar_tzid=place.calendar.tzid, owner=place.owner, at=services.clock())
-
-    return await _change(services, principal, event_id, change, expected_version, sync_now=sync_now)
-
-
-async def cancel_event(
-    services: Services,
-    principal: Principal,
-    event_id: UUID | None,
-    *,
-    expected_version: int | None = None,
-    sync_now: bool = False,
-) -> Written:
-    """Cancel an event: it stays, marked, and frees its time. Cancelling twice changes nothing."""
-
-    def change(event: Event, _place: BookedCalendar) -> Event:
-        content = replace(event.content, status=EventStatus.CANCELLED)
-        return event.changed(when=event.when, content=content, at=services.clock())
-
-    return await _change(services, principal, event_id, change, expected_version, sync_now=sync_now)
-
-
-async def respond_to_event(
-    services: Services,
-    principal: Principal,
-    event_id: UUID | None,
-    partstat: Partstat,
-    *,
-    expected_version: int | None = None,
-    sync_now: bool = False,
-) -> Written:
-    """Set the answer of the calendar's owner. Taking back a refusal takes time, so the guard runs."""
-
-    def change(event: Event, place: BookedCalendar) -> Event:
-        content = with_partstat(event.content, partstat, owner=place.owner)
-        return event.changed(when=event.when, content=content, at=services.clock())
-
-    return await _change(services, principal, event_id, change, expected_version, sync_now=sync_now)
-
-
-async def delete_event(
-    services: Services,
-    principal: Principal,
-    event_id: UUID | None,
-    *,
-    expected_version: int | None = None,
-    sync_now: bool = False,
-) -> UUID:
-    """Delete an event. Its tombstone stays until its provider has deleted it too."""
-    require(principal, Scope.WRITE_EVENTS)
-    async with services.storage.writing(principal.app_id) as work:
-        event, place = await _held(work, event_id, expected_version)
-        tombstone = event.deleted(services.clock())
-        await work.events.save(tombstone)
-        await work.changes.note_events([tombstone], Operation.DELETED, principal.name)
-        enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, [tombstone], take=sync_now)
-    await after_commit(services, principal.app_id, enqueued, at_once=sync_now)
-    return tombstone.id
-
-
-async def _change(
-    services: Services,
-    principal: Principal,
-    event_id: UUID | None,
-    change: Callable[[Event, BookedCalendar], Event],
-    expected_version: int | None,
-    *,
-    sync_now: bool,
-) -> Written:
-    """Apply a change under the calendar's lock, guard what becomes busy, store it and tell the provider."""
-    require(principal, Scope.WRITE_EVENTS)
-    async with services.storage.writing(principal.app_id) as work:
-        before, place = await _held(work, event_id, expected_version)
-        after = change(before, place)
-        conflicts = await conflicts_of(work, principal, after, newly_busy(before, after))
-        enqueued = Enqueued()
-        if after is not before:
-            await work.events.save(after, before=before)
-            await work.changes.note_events([after], Operation.UPDATED, principal.name)
-            enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, [after], take=sync_now)
-    await after_commit(services, principal.app_id, enqueued, at_once=sync_now)
-    return Written((after,), {after.id: conflicts})
-
-
-async def _held(work: UnitOfWork, event_id: UUID | None, expected_version: int | None) -> tuple[Event, BookedCalendar]:
-    """Return an event and its calendar, both held: the calendar first, as everywhere, so that nobody deadlocks."""
-    missing = Refused(NotFound(path=("id",), message="There is no such event."))
-    if event_id is None:
-        raise missing
-    calendar_id = (await work.events.get(event_id)).calendar_id
-    place = (await work.calendars.book([calendar_id], alone=True)).get(calendar_id)
-    if place is None:
-        raise missing
-    event = await work.events.get(event_id, lock=True)
-    if (closed := place.calendar.closed("id")) is not None:
-        raise Refused(closed)
-    if expected_version is not None and expected_version != event.version:
-        message = f"The event is at version {event.version}, not {expected_version}: read it again."
-        raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=event.version))
-    return event, place
 
 
 async def list_events(services: Services, principal: Principal, page: EventPage) -> list[Event]:

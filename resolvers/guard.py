@@ -8,7 +8,7 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope
 from kalends.domain.errors import Collision, Path, Refused, TimeConflict
-from kalends.domain.events import ConflictPolicy, Event
+from kalends.domain.events import ConflictPolicy, Event, newly_busy
 from kalends.domain.time import TimeSpan
 from storage.unit_of_work import UnitOfWork
 
@@ -16,20 +16,22 @@ from storage.unit_of_work import UnitOfWork
 async def conflicts_of(
     work: UnitOfWork,
     principal: Principal,
+    before: Event | None,
     event: Event,
-    spans: Sequence[TimeSpan],
     *,
     among: Sequence[Event] = (),
     but: Collection[UUID] = (),
     path: Path = ("start",),
 ) -> list[Event]:
-    """Return what is in the way of an event that is about to take these times; raise `Refused` under policy REJECT.
+    """Return what is in the way of the times that an event takes anew; raise `Refused` under policy REJECT.
 
     The caller holds the calendar's row. A principal who may not read learns how many events they are, not which.
-    `among` are events of the same request that are not stored yet, `but` are those that move together with this one.
+    `before` is what is stored of it, or of the series that it goes on with. `among` are events of the same request that
+    are not stored yet, `but` are those that move together with this one.
     """
     policy = event.content.on_conflict
-    if policy is ConflictPolicy.ALLOW or not spans:
+    spans = [] if policy is ConflictPolicy.ALLOW else newly_busy(before, event)
+    if not spans:
         return []
     found = await work.events.collisions(event, spans, but=but)
     found = _with_those_among(found, event, spans, among)

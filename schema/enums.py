@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
 import strawberry
@@ -11,11 +11,14 @@ import strawberry
 from kalends.domain.access import Scope
 from kalends.domain.calendars import AccountState, ResourceKind
 from kalends.domain.events import ConflictPolicy, EventStatus, Partstat, Visibility
+from kalends.domain.repeating import Frequency
+from kalends.domain.rules import Weekday
+from kalends.domain.series import RecurrenceScope
 from kalends.domain.sync import SyncStatus, WarningCode
 from resolvers.conflicts import Keep
 from resolvers.directory import ConnectBy
 
-E = TypeVar("E", bound=type[StrEnum])
+E = TypeVar("E", bound=type[Enum])
 
 
 class ErrorCode(StrEnum):
@@ -96,6 +99,28 @@ _described(
         "ALLOW": "Write, and do not look.",
         "WARN": "Write, and return the events in the way in the payload's `conflicts`.",
         "REJECT": "Refuse, with the events in the way; of concurrent writers of one slot exactly one wins.",
+    },
+)
+_described(
+    Frequency,
+    "RecurrenceFrequency",
+    "The unit of time in which a rule counts (RFC 5545 section 3.3.10, FREQ).",
+    {"HOURLY": "Hours.", "DAILY": "Days.", "WEEKLY": "Weeks.", "MONTHLY": "Months.", "YEARLY": "Years."},
+)
+_described(
+    Weekday,
+    "Weekday",
+    "A day of the week.",
+    {name: f"{name.capitalize()}." for name in Weekday.__members__},
+)
+_described(
+    RecurrenceScope,
+    "RecurrenceScope",
+    "How much of a series a change is about.",
+    {
+        "THIS": "One occurrence.",
+        "THIS_AND_FOLLOWING": "An occurrence and all later ones: the series ends before it, and a new one goes on.",
+        "ALL": "All of it. Told of an occurrence, a move of that one moves all of them by as much.",
     },
 )
 _described(
@@ -224,12 +249,15 @@ __all__ = [
     "ConnectBy",
     "ErrorCode",
     "EventStatus",
+    "Frequency",
     "Keep",
     "Partstat",
+    "RecurrenceScope",
     "ResourceKind",
     "Scope",
     "SettableStatus",
     "SyncStatus",
     "Visibility",
     "WarningCode",
+    "Weekday",
 ]

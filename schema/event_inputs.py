@@ -20,8 +20,9 @@ from kalends.domain.events import (
 )
 from kalends.domain.ids import parse_id
 from resolvers.events import NewEvent
-from schema.enums import ConflictPolicy, Partstat, SettableStatus, Visibility
+from schema.enums import ConflictPolicy, Partstat, RecurrenceScope, SettableStatus, Visibility
 from schema.errors import refuse_nulls
+from schema.recurrence import RecurrenceInput
 from schema.scalars import DateTime, EmailAddress, Metadata, TimeZone, email, instant_or_date, metadata, zone_name
 
 START = "When it starts (DTSTART): a date-time with an offset; with `allDay` its first day, as a plain date."
@@ -51,6 +52,11 @@ SYNC_PROVIDER = (
     "otherwise the worker does it."
 )
 KEY = "1 to 255 characters. The same key with the same request, within 72 hours, is done once and answered again."
+RECURRENCE = "How it repeats (RFC 5545 section 3.8.5); null for a single event."
+SCOPE = (
+    "How much of a series it is about. By default: the one occurrence where `id` is an occurrence's, "
+    "all of the series where it is the series' own."
+)
 DRY_RUN = "Check everything, report conflicts and what the provider would get, and write nothing."
 EXPECTED_VERSION = "Refuse unless this is the stored version: guards against overwriting somebody's change."
 
@@ -75,6 +81,7 @@ class EventDraftInput:
     visibility: Visibility = strawberry.field(default=Visibility.DEFAULT, description=VISIBILITY)
     reminders: list[int] | None = strawberry.field(default=None, description=REMINDERS)
     metadata: Metadata | None = strawberry.field(default=None, description=METADATA)
+    recurrence: RecurrenceInput | None = strawberry.field(default=None, description=RECURRENCE)
     on_conflict: ConflictPolicy = strawberry.field(default=ConflictPolicy.ALLOW, description=ON_CONFLICT)
 
     def read(self) -> NewEvent:
@@ -98,6 +105,7 @@ class EventDraftInput:
                 visibility=self.visibility,
                 reminders=None if self.reminders is None else tuple(self.reminders),
                 metadata={} if self.metadata is None else metadata(self.metadata),
+                recurrence=None if self.recurrence is None else self.recurrence.read(),
             ),
         )
 
@@ -142,13 +150,18 @@ class UpdateEventInput:
     visibility: strawberry.Maybe[Visibility | None] = strawberry.field(description=VISIBILITY)
     reminders: strawberry.Maybe[list[int] | None] = strawberry.field(description=REMINDERS)
     metadata: strawberry.Maybe[Metadata | None] = strawberry.field(description=METADATA)
+    recurrence: strawberry.Maybe[RecurrenceInput | None] = strawberry.field(
+        description="How it repeats from now on; null makes a series a single event, at its first time."
+    )
     on_conflict: strawberry.Maybe[ConflictPolicy | None] = strawberry.field(description=ON_CONFLICT)
+    scope: RecurrenceScope | None = strawberry.field(default=None, description=SCOPE)
     expected_version: int | None = strawberry.field(default=None, description=EXPECTED_VERSION)
     sync_provider: bool = strawberry.field(default=False, description=SYNC_PROVIDER)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
     def read(self) -> EventChanges:
         """Return the changes in the domain's words."""
-        refuse_nulls(self, nullable={"description", "reminders"})
+        refuse_nulls(self, nullable={"description", "reminders", "recurrence"})
         changes = {
             name: read(given.value)
             for field, (name, read) in READERS.items()
@@ -177,6 +190,7 @@ READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "visibility": ("visibility", _same),
     "reminders": ("reminders", lambda given: None if given is None else tuple(given)),
     "metadata": ("metadata", metadata),
+    "recurrence": ("recurrence", lambda given: None if given is None else given.read()),
     "on_conflict": ("on_conflict", _same),
 }
 """The fields of an update: their names in the domain, and how they are read."""

@@ -2,78 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
 from kalends.domain.errors import Refused
 from kalends.domain.events import EventPage
-from kalends.domain.ids import parse_id
-from kalends.domain.time import TimeSpan
-from kalends.domain.values import DATE_TIME
+from kalends.domain.ids import parse_event_id, parse_id
 from resolvers import events as use_cases
 from resolvers.events import Written
 from resolvers.sync import retry_sync
 from schema.context import Info
-from schema.enums import Partstat
+from schema.dry_runs import CONFLICTS, ERRORS, EVENT, DryRun
 from schema.errors import (
     BadArgument,
     CalendarNotWritableError,
     IdempotencyKeyReusedError,
     InvalidInputError,
     NotFoundError,
-    StaleVersionError,
     TimeConflictError,
     user_errors,
 )
-from schema.event_inputs import EXPECTED_VERSION, SYNC_PROVIDER, CreateEventInput, CreateEventsInput, UpdateEventInput
+from schema.event_inputs import CreateEventInput, CreateEventsInput
 from schema.events import Event, EventConnection, EventEdge
 from schema.pages import AFTER, DEFAULT_PAGE, FIRST, MAX_PAGE, cut, event_cursor, limit, read_event_cursor
-from schema.scalars import DateTime, EmailAddress, JSONValue, instant_or_date
+from schema.scalars import DateTime
+from schema.times import window
 
 CreateEventError = Annotated[
     InvalidInputError | NotFoundError | CalendarNotWritableError | TimeConflictError | IdempotencyKeyReusedError,
     strawberry.union("CreateEventError", description="Why an event could not be created."),
 ]
-UpdateEventError = Annotated[
-    InvalidInputError | NotFoundError | CalendarNotWritableError | TimeConflictError | StaleVersionError,
-    strawberry.union("UpdateEventError", description="Why an event could not be changed."),
-]
-CancelEventError = Annotated[
-    NotFoundError | CalendarNotWritableError | StaleVersionError,
-    strawberry.union("CancelEventError", description="Why an event could not be cancelled."),
-]
-DeleteEventError = Annotated[
-    NotFoundError | CalendarNotWritableError | StaleVersionError,
-    strawberry.union("DeleteEventError", description="Why an event could not be deleted."),
-]
-RespondToEventError = Annotated[
-    NotFoundError | CalendarNotWritableError | TimeConflictError | StaleVersionError,
-    strawberry.union("RespondToEventError", description="Why an answer could not be given."),
-]
 RetrySyncError = Annotated[
     NotFoundError, strawberry.union("RetrySyncError", description="Why a sync could not be tried again.")
 ]
-
-ERRORS = "What is wrong, all of it at once; empty where it was done."
-CONFLICTS = (
-    "The events in the way, where the policy is WARN; earliest first, at most 50 per event. "
-    "Empty for a key without the scope READ."
-)
-EVENT = "The event as it is stored now; null where it was refused."
-
-
-@strawberry.type(description="What a write would have a provider do.")
-class DryRun:
-    """See the description."""
-
-    provider: str = strawberry.field(description="The provider's name.")
-    payload: JSONValue = strawberry.field(description="What the provider would get, in its own form; {} for none.")
-    mailed: list[EmailAddress] = strawberry.field(description="Who would be mailed.")
 
 
 @strawberry.type(description="What became of `createEvent`.")
@@ -100,42 +64,6 @@ class CreateEventsPayload:
     errors: list[CreateEventError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
-@strawberry.type(description="What became of `updateEvent`.")
-class UpdateEventPayload:
-    """See the description."""
-
-    event: Event | None = strawberry.field(default=None, description=EVENT)
-    conflicts: list[Event] = strawberry.field(default_factory=list, description=CONFLICTS)
-    errors: list[UpdateEventError] = strawberry.field(default_factory=list, description=ERRORS)
-
-
-@strawberry.type(description="What became of `cancelEvent`.")
-class CancelEventPayload:
-    """See the description."""
-
-    event: Event | None = strawberry.field(default=None, description=EVENT)
-    errors: list[CancelEventError] = strawberry.field(default_factory=list, description=ERRORS)
-
-
-@strawberry.type(description="What became of `deleteEvent`.")
-class DeleteEventPayload:
-    """See the description."""
-
-    deleted_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id of the event that is gone; null where it was refused."
-    )
-    errors: list[DeleteEventError] = strawberry.field(default_factory=list, description=ERRORS)
-
-
-@strawberry.type(description="What became of `respondToEvent`.")
-class RespondToEventPayload:
-    """See the description."""
-
-    event: Event | None = strawberry.field(default=None, description=EVENT)
-    conflicts: list[Event] = strawberry.field(default_factory=list, description=CONFLICTS)
-    errors: list[RespondToEventError] = strawberry.field(default_factory=list, description=ERRORS)
-
-
 @strawberry.type(description="What became of `retrySync`.")
 class RetrySyncPayload:
     """See the description."""
@@ -145,8 +73,6 @@ class RetrySyncPayload:
 
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The event.")]
-Expected = Annotated[int | None, strawberry.argument(description=EXPECTED_VERSION)]
-SyncProvider = Annotated[bool, strawberry.argument(description=SYNC_PROVIDER)]
 
 
 @strawberry.type
@@ -174,14 +100,18 @@ class EventQuery:
         first: Annotated[int, strawberry.argument(description=FIRST)] = DEFAULT_PAGE,
         after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
         include_cancelled: Annotated[bool, strawberry.argument(description="Also those that are cancelled.")] = False,
+        expand: Annotated[
+            bool, strawberry.argument(description="In the place of each series, its occurrences, each at its own time.")
+        ] = False,
     ) -> EventConnection:
         """List events."""
         page = EventPage(
-            span=_span(from_, to),
+            span=window(from_, to),
             calendar_ids=_calendar_ids(calendar_ids),
             limit=limit(first),
             after=read_event_cursor(after),
             include_cancelled=include_cancelled,
+            expand=expand,
         )
         rows = await use_cases.list_events(info.context.services, info.context.caller, page)
         events, page_info = cut(rows, first, after, event_cursor)
@@ -212,7 +142,7 @@ class EventMutation:
             )
         except Refused as refused:
             return CreateEventPayload(errors=user_errors(refused, single=True))
-        runs = _dry_runs(written) if input.dry_run else []
+        runs = [DryRun.of(each) for each in written.previews]
         return CreateEventPayload(
             event=Event.of(written.event), conflicts=_conflicts(written), dry_run=runs[0] if runs else None
         )
@@ -239,100 +169,8 @@ class EventMutation:
         return CreateEventsPayload(
             events=[Event.of(event) for event in written.events],
             conflicts=_conflicts(written),
-            dry_runs=_dry_runs(written) if input.dry_run else [],
+            dry_runs=[DryRun.of(each) for each in written.previews],
         )
-
-    @strawberry.mutation(
-        description="Change an event. Where the change takes time anew (a move, an un-cancel, a confirmation), "
-        "`onConflict` is obeyed."
-    )
-    async def update_event(
-        self,
-        info: Info,
-        id: Id,
-        input: Annotated[UpdateEventInput, strawberry.argument(description="What to change.")],
-    ) -> UpdateEventPayload:
-        """Change one event."""
-        try:
-            written = await use_cases.update_event(
-                info.context.services,
-                info.context.actor,
-                parse_id(id),
-                input.read(),
-                expected_version=input.expected_version,
-                sync_now=input.sync_provider,
-            )
-        except Refused as refused:
-            return UpdateEventPayload(errors=user_errors(refused, arguments=("id",)))
-        return UpdateEventPayload(event=Event.of(written.event), conflicts=_conflicts(written))
-
-    @strawberry.mutation(description="Cancel an event: it stays visible and frees its time. Twice is as good as once.")
-    async def cancel_event(
-        self,
-        info: Info,
-        id: Id,
-        expected_version: Expected = None,
-        sync_provider: SyncProvider = False,
-    ) -> CancelEventPayload:
-        """Cancel one event."""
-        try:
-            written = await use_cases.cancel_event(
-                info.context.services,
-                info.context.actor,
-                parse_id(id),
-                expected_version=expected_version,
-                sync_now=sync_provider,
-            )
-        except Refused as refused:
-            return CancelEventPayload(errors=user_errors(refused, under=()))
-        return CancelEventPayload(event=Event.of(written.event))
-
-    @strawberry.mutation(description="Delete an event, here and at its provider.")
-    async def delete_event(
-        self,
-        info: Info,
-        id: Id,
-        expected_version: Expected = None,
-        sync_provider: SyncProvider = False,
-    ) -> DeleteEventPayload:
-        """Delete one event."""
-        try:
-            deleted = await use_cases.delete_event(
-                info.context.services,
-                info.context.actor,
-                parse_id(id),
-                expected_version=expected_version,
-                sync_now=sync_provider,
-            )
-        except Refused as refused:
-            return DeleteEventPayload(errors=user_errors(refused, under=()))
-        return DeleteEventPayload(deleted_id=strawberry.ID(str(deleted)))
-
-    @strawberry.mutation(
-        description="Answer for the calendar's owner. "
-        "Taking back a refusal takes the time again, so `onConflict` is obeyed."
-    )
-    async def respond_to_event(
-        self,
-        info: Info,
-        id: Id,
-        rsvp: Annotated[Partstat, strawberry.argument(description="The answer.")],
-        expected_version: Expected = None,
-        sync_provider: SyncProvider = False,
-    ) -> RespondToEventPayload:
-        """Answer one invitation."""
-        try:
-            written = await use_cases.respond_to_event(
-                info.context.services,
-                info.context.actor,
-                parse_id(id),
-                rsvp,
-                expected_version=expected_version,
-                sync_now=sync_provider,
-            )
-        except Refused as refused:
-            return RespondToEventPayload(errors=user_errors(refused, under=()))
-        return RespondToEventPayload(event=Event.of(written.event), conflicts=_conflicts(written))
 
     @strawberry.mutation(
         description="Bring an event to its provider again, now: after a failure, or once its account was put right. "
@@ -341,7 +179,8 @@ class EventMutation:
     async def retry_sync(self, info: Info, event_id: Id) -> RetrySyncPayload:
         """Wake the event's lane."""
         try:
-            event = await retry_sync(info.context.services, info.context.actor, parse_id(event_id))
+            ref = parse_event_id(event_id)
+            event = await retry_sync(info.context.services, info.context.actor, ref.id if ref else None)
         except Refused as refused:
             errors = [replace(error, path=["eventId"]) for error in user_errors(refused, under=())]
             return RetrySyncPayload(errors=errors)
@@ -349,31 +188,8 @@ class EventMutation:
 
 
 def _conflicts(written: Written) -> list[Event]:
-    found = {event.id: event for events in written.conflicts.values() for event in events}
+    found = {event.ref: event for events in written.conflicts.values() for event in events}
     return [Event.of(event) for event in found.values()]
-
-
-def _dry_runs(written: Written) -> list[DryRun]:
-    previews: Sequence[Any] = [written.previews[event.id] for event in written.events]
-    return [
-        DryRun(
-            provider=preview.provider,
-            payload=JSONValue(preview.payload),
-            mailed=[EmailAddress(each) for each in preview.mailed],
-        )
-        for preview in previews
-    ]
-
-
-def _span(from_: DateTime, to: DateTime) -> TimeSpan:
-    ends = []
-    for name, value in (("from", instant_or_date(from_)), ("to", instant_or_date(to))):
-        if not isinstance(value, datetime):
-            raise BadArgument(name, DATE_TIME)
-        ends.append(value.astimezone(UTC))
-    if ends[1] <= ends[0]:
-        raise BadArgument("to", "a time after `from`")
-    return TimeSpan(ends[0], ends[1])
 
 
 def _calendar_ids(ids: list[strawberry.ID] | None) -> list[UUID] | None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
 
 from kalends.domain import events as domain
+from kalends.domain.access import Scope, require
 from kalends.domain.ids import EventRef, parse_event_id
 from kalends.domain.time import zone
 from schema.context import Info
 from schema.enums import ConflictPolicy, EventStatus, Partstat, SyncStatus, Visibility, WarningCode
 from schema.errors import in_api_words
-from schema.pages import PageInfo
+from schema.pages import DEFAULT_PAGE, FIRST, PageInfo, limit
+from schema.recurrence import Recurrence
 from schema.scalars import Date, DateTime, EmailAddress, Metadata, TimeZone, moment, optional_moment
+from schema.times import window
 
 if TYPE_CHECKING:
     from schema.calendars import Calendar
@@ -106,36 +107,6 @@ class EventSync:
     )
 
 
-@strawberry.type(description="How an event repeats (RFC 5545 section 3.8.5).")
-class Recurrence:
-    """See the description."""
-
-    rule: str | None = strawberry.field(
-        description="The rule (RRULE), without its name; null where only dates are given."
-    )
-    rdates: list[DateTime] = strawberry.field(description="Times beside those of the rule (RDATE), in order.")
-    exdates: list[DateTime] = strawberry.field(description="Times at which it does not take place (EXDATE), in order.")
-    overridden: list[DateTime] = strawberry.field(
-        description="Times of the rule whose occurrences differ from the others (RECURRENCE-ID), in order."
-    )
-
-    @classmethod
-    def of(cls, event: domain.Event) -> Self | None:
-        """Return an event's recurrence in the API's words."""
-        if event.recurrence is None:
-            return None
-
-        def moments(walls: Iterable[datetime]) -> list[DateTime]:
-            return [moment(wall.replace(tzinfo=zone(event.when.tzid))) for wall in sorted(walls)]
-
-        return cls(
-            rule=event.recurrence.rule,
-            rdates=moments(event.recurrence.rdates),
-            exdates=moments(event.recurrence.exdates),
-            overridden=moments(event.recurrence.overrides),
-        )
-
-
 @strawberry.federation.type(
     keys=["id"], description="Something that happens at a time, and blocks it in its calendar (RFC 5545 section 3.6.1)."
 )
@@ -195,6 +166,22 @@ class Event:
             return None
         found = await info.context.loaders.events.load(EventRef(self._event.id))
         return None if found is None else Event.of(found)
+
+    @strawberry.field(
+        description="The times at which it takes place within a window, each with an id of its own, in order of start; "
+        "of a single event itself. For more of them, begin later."
+    )
+    async def occurrences(
+        self,
+        info: Info,
+        from_: Annotated[DateTime, strawberry.argument(name="from", description="The window's first moment.")],
+        to: Annotated[DateTime, strawberry.argument(description="The first moment after the window.")],
+        first: Annotated[int, strawberry.argument(description=FIRST)] = DEFAULT_PAGE,
+    ) -> list[Event]:
+        """List the occurrences."""
+        span, most = window(from_, to), limit(first) - 1
+        require(info.context.caller, Scope.READ)
+        return [Event.of(event) for event in self._event.happening(span)[:most]]
 
     @strawberry.field(description="The calendar that it is in.")
     async def calendar(self, info: Info) -> LazyCalendar:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from kalends.domain.errors import InvalidInput, Malformed, Problem, Refused
 from kalends.domain.events import (
@@ -17,14 +17,15 @@ from kalends.domain.events import (
     MAX_SUMMARY,
     Attendee,
     ConflictPolicy,
-    Event,
     EventContent,
     EventState,
     EventStatus,
     Partstat,
     Visibility,
 )
-from kalends.domain.recurrence import shifted
+from kalends.domain.recurrence import Recurrence
+from kalends.domain.repeating import RecurrenceDraft
+from kalends.domain.series import carried_over, moved_as
 from kalends.domain.time import When, read_when
 from kalends.domain.values import read_text
 
@@ -52,9 +53,10 @@ class EventDraft:
     visibility: Visibility = Visibility.DEFAULT
     reminders: tuple[int, ...] | None = None
     metadata: dict[str, str] | Malformed = field(default_factory=dict)
+    recurrence: RecurrenceDraft | None = None
 
-    def judged(self, *, calendar_tzid: str, owner: str | None) -> tuple[When, EventContent]:
-        """Return the event's time and content; raise `Refused` with every problem at once."""
+    def judged(self, *, calendar_tzid: str, owner: str | None) -> EventState:
+        """Return what the event says; raise `Refused` with every problem at once."""
         problems: list[Problem] = []
         when: When | None = None
         try:
@@ -75,9 +77,18 @@ class EventDraft:
             visibility=self.visibility,
             reminders=checked(problems, "reminders", read_reminders(self.reminders), None),
         )
+        recurrence = _judged(problems, self.recurrence, when) if self.recurrence and when else None
         if problems or when is None:
             raise Refused(*problems)
-        return when, content
+        return EventState(when, content, recurrence)
+
+
+def _judged(problems: list[Problem], draft: RecurrenceDraft, when: When) -> Recurrence | None:
+    try:
+        return draft.judged(when)
+    except Refused as refused:
+        problems.extend(refused.under("recurrence").problems)
+        return None
 
 
 def checked(problems: list[Problem], name: str, value: T | Malformed, otherwise: T) -> T:
@@ -146,37 +157,53 @@ class EventChanges(TypedDict, total=False):
     visibility: Visibility
     reminders: tuple[int, ...] | None
     metadata: dict[str, str] | Malformed
+    recurrence: RecurrenceDraft | None
 
 
-def revised(event: Event, changes: EventChanges, *, calendar_tzid: str, owner: str | None, at: datetime) -> Event:
-    """Return the event after these changes; raise `Refused` with every problem of theirs.
+def revised(
+    state: EventState, changes: EventChanges, *, calendar_tzid: str, owner: str | None, seen_at: When | None = None
+) -> EventState:
+    """Return what an event says after these changes; raise `Refused` with every problem of theirs.
 
     What is absent stays, also where it came from a provider and breaks a rule of ours. A new zone alone keeps the
-    instants and changes the wall time. Attendees who stay keep their answers. A series moves as a whole.
+    instants and changes the wall time. Attendees who stay keep their answers. A series moves as a whole, and its
+    exceptions with it; where it is to repeat in another way, those stay that are still about one of its times. Whoever
+    saw the series `seen_at` one of its times tells the new time of that one.
     """
-    when, content = event.when, event.content
+    seen, content = seen_at or state.when, state.content
     unchanged = EventDraft(
-        start=when.start_date if when.all_day else when.span.start,
-        end=when.end_date if when.all_day else when.span.end,
+        start=seen.start_date if seen.all_day else seen.span.start,
+        end=seen.end_date if seen.all_day else seen.span.end,
         summary="unchanged",
         location="",
         partstat=content.partstat,
-        all_day=when.all_day,
-        tzid=None if changes.get("all_day", when.all_day) else when.tzid,
+        all_day=seen.all_day,
+        tzid=None if changes.get("all_day", seen.all_day) else seen.tzid,
     )
-    new_when, judged = replace(unchanged, **changes).judged(calendar_tzid=calendar_tzid, owner=owner)
-    new = {name: getattr(judged, name) for name in changes.keys() - _TIMES}
+    told: dict[str, Any] = {**changes}
+    draft: RecurrenceDraft | None = told.pop("recurrence", None)
+    problems: list[Problem] = []
+    when = state.when
+    try:
+        judged = replace(unchanged, **told).judged(calendar_tzid=calendar_tzid, owner=owner)
+        if changes.keys() & _TIMES:
+            when = judged.when if seen_at is None else moved_as(state, seen_at, judged.when)
+    except Refused as refused:
+        problems.extend(refused.problems)
+    recurrence = _judged(problems, draft, when) if draft else None
+    if problems:
+        raise Refused(*problems)
+    new = {name: getattr(judged.content, name) for name in told.keys() - _TIMES}
     answers = {each.email.lower(): each.partstat for each in content.attendees}
     if owner and "partstat" in changes:
         answers[owner.lower()] = changes["partstat"]
-    invited_now = judged.attendees if "attendees" in changes else content.attendees
+    invited_now = judged.content.attendees if "attendees" in changes else content.attendees
     new["attendees"] = tuple(
         replace(each, partstat=answers.get(each.email.lower(), each.partstat)) for each in invited_now
     )
-    if not changes.keys() & _TIMES:
-        new_when = when
-    recurrence = event.recurrence and shifted(event.recurrence, new_when.start - when.start)
-    return event.became(EventState(new_when, replace(content, **new), recurrence), at=at)
+    anew = "recurrence" in changes
+    after = EventState(when, replace(content, **new), recurrence if anew else state.recurrence)
+    return carried_over(state, after, anew=anew)
 
 
 def with_partstat(content: EventContent, partstat: Partstat, *, owner: str | None) -> EventContent:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import groupby, islice
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MAX_RULE = 1024
 MAX_COUNT = 100_000  # of a rule: eleven years of every hour
-MAX_OCCURRENCES = 5_000  # of one series, within its horizon
+MAX_OCCURRENCES = 10_000  # of one series in a window: more than a year of every hour
+MAX_READY = 2_000  # of one series, kept ready
 MAX_EXCEPTIONS = 1_000  # dates and overrides, each
 _EARLIEST, _LATEST = datetime.fromisoformat(f"{FIRST_YEAR}-01-01"), datetime.fromisoformat(f"{LAST_YEAR}-12-31")
 PAST, DENSE_PAST, AHEAD = timedelta(days=366), timedelta(days=31), timedelta(days=2 * 366)
@@ -284,6 +285,12 @@ def occurrence_named(when: When, recurrence: Recurrence, recurrence_id: datetime
     return Occurrence(recurrence_id, at) if at is not None else None
 
 
+def occurs(when: When, recurrence: Recurrence) -> bool:
+    """Tell whether a series takes place at all."""
+    always = TimeSpan(START_OF_TIME, END_OF_TIME)
+    return bool(recurrence.overrides) or next(_regular(when, recurrence, always), None) is not None
+
+
 def begun_at(when: When, wall: datetime) -> When | None:
     """Return the event's time, begun at another wall time; None for a day that its zone skips."""
     end = wall + (when.end - when.start)
@@ -305,18 +312,6 @@ def _naive(moment: datetime, plus: timedelta) -> datetime:
     return naive + plus if _LATEST - naive > plus else _LATEST
 
 
-def shifted(recurrence: Recurrence, by: timedelta) -> Recurrence:
-    """Return the recurrence of a series whose first wall time has moved: its exceptions name the same occurrences."""
-    if not by:
-        return recurrence
-    return replace(
-        recurrence,
-        rdates=frozenset(wall + by for wall in recurrence.rdates),
-        exdates=frozenset(wall + by for wall in recurrence.exdates),
-        overrides={wall + by: override for wall, override in recurrence.overrides.items()},
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """Occurrences of a series that are kept ready: all that overlap the time from `since` until `until`.
@@ -332,14 +327,14 @@ class Expansion:
 def expanded(when: When, recurrence: Recurrence, at: datetime) -> Expansion:
     """Return what is kept ready of a series, seen from a moment: a year back and two ahead.
 
-    Of a series that takes place too often for that, it is a month back and as far ahead as `MAX_OCCURRENCES` reach.
+    Of a series that takes place too often for that, it is a month back and as far ahead as `MAX_READY` reach.
     """
     since, until = at - PAST, max(at, when.span.start) + AHEAD
-    regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_OCCURRENCES))
-    if len(regular) == MAX_OCCURRENCES:
+    regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_READY))
+    if len(regular) == MAX_READY:
         since = at - DENSE_PAST
-        regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_OCCURRENCES))
-    if len(regular) == MAX_OCCURRENCES:
+        regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_READY))
+    if len(regular) == MAX_READY:
         until = regular[-1].when.span.start - timedelta(days=1)  # clocks that change can make the last two cross
     elif next(_starts(when, recurrence, _naive(until, timedelta(days=1))), None) is None:
         until = END_OF_TIME

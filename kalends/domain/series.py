@@ -6,15 +6,15 @@ An occurrence is named by the wall time at which its series' rule has it begin, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kalends.domain.errors import InvalidInput, NotFound, Refused
-from kalends.domain.events import EventState
+from kalends.domain.events import EventContent, EventState
 from kalends.domain.recurrence import Override, Recurrence, begun_at, occurrence_at, parts_of, rule_walls, with_parts
-from kalends.domain.time import instant
+from kalends.domain.time import When, instant
 
 MOMENT = timedelta(seconds=1)
 _NOT_THEN = NotFound(path=("id",), message="The series does not take place then.")
@@ -52,6 +52,55 @@ def without_occurrence(state: EventState, recurrence_id: datetime) -> EventState
     repeats = _repeats(state)
     overrides = {wall: each for wall, each in repeats.overrides.items() if wall != recurrence_id}
     return replace(state, recurrence=replace(repeats, exdates=repeats.exdates | {recurrence_id}, overrides=overrides))
+
+
+def carried_over(before: EventState, after: EventState, *, anew: bool = False) -> EventState:
+    """Return a series after a change of all of it, with exceptions that follow the change.
+
+    `after` has its new time and content. Its exceptions name the same occurrences as before, at their new times; an
+    occurrence that said the same as all the others, in any respect, still does. Where the series repeats `anew`, its
+    dates are those that `after` gives, and only exceptions stay that are about one of its new times.
+    """
+    if after.recurrence is None or before.recurrence is None:
+        return after
+    by = after.when.start - before.when.start
+    old, new = before.recurrence, after.recurrence
+    overrides = {wall + by: _following(each, wall, before, after) for wall, each in old.overrides.items()}
+    if anew:
+        held = {wall for wall in overrides if occurrence_at(after.when, new, wall) is not None}
+        return replace(after, recurrence=replace(new, overrides={wall: overrides[wall] for wall in sorted(held)}))
+    rdates, exdates = (frozenset(wall + by for wall in walls) for walls in (old.rdates, old.exdates))
+    return replace(after, recurrence=Recurrence(new.rule, rdates, exdates, overrides))
+
+
+def _following(override: Override, wall: datetime, before: EventState, after: EventState) -> Override:
+    """Return an exception that takes part in what all of its series does, where it did so before."""
+    same_time = override.when == begun_at(before.when, wall)
+    when = begun_at(after.when, wall + (after.when.start - before.when.start)) if same_time else None
+    changed = {
+        each.name: new
+        for each in fields(EventContent)
+        if (new := getattr(after.content, each.name)) != (old := getattr(before.content, each.name))
+        and getattr(override.content, each.name) == old
+    }
+    return Override(when or override.when, replace(override.content, **changed))
+
+
+def every_time(state: EventState, change: Callable[[EventContent], EventContent]) -> EventState:
+    """Return a series of which each time says something else, those that differ from the others too."""
+    repeats = state.recurrence
+    if repeats is not None:
+        overrides = {wall: replace(each, content=change(each.content)) for wall, each in repeats.overrides.items()}
+        repeats = replace(repeats, overrides=overrides)
+    return EventState(state.when, change(state.content), repeats)
+
+
+def moved_as(state: EventState, of: When, to: When) -> When:
+    """Return a series' first time after a move of all of it that was told as a move of one of its times."""
+    found = begun_at(to, state.when.start + (to.start - of.start))
+    if found is None:
+        raise Refused(_NOT_THEN)
+    return found
 
 
 def split(state: EventState, recurrence_id: datetime) -> tuple[EventState | None, EventState]:

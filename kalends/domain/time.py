@@ -184,7 +184,7 @@ def read_when(
         )
     ends: list[datetime] = []
     for name, value in (("start", start), ("end", end)):
-        read = _read_end(value, all_day=all_day, tzid=calendar_tzid if all_day else tzid or calendar_tzid)
+        read = read_wall(value, all_day=all_day, tzid=calendar_tzid if all_day else tzid or calendar_tzid)
         if isinstance(read, InvalidInput):
             problems.append(read.under(name))
         else:
@@ -201,8 +201,8 @@ def read_when(
     return When(ends[0].replace(tzinfo=None), ends[1].replace(tzinfo=None), tzid or calendar_tzid, span)
 
 
-def _read_end(value: datetime | date | Malformed, *, all_day: bool, tzid: str) -> datetime | InvalidInput:
-    """Return the wall time of one end: aware and in the zone, fold kept."""
+def read_wall(value: datetime | date | Malformed, *, all_day: bool, tzid: str) -> datetime | InvalidInput:
+    """Return the wall time that a caller wrote, or what is wrong with it: aware and in the zone, fold kept."""
     if isinstance(value, Malformed):
         return _invalid(None, value.expected)
     if isinstance(value, datetime):

@@ -43,12 +43,12 @@ CALENDAR, OWNER, LATER = uuid4(), "ada@example.org", NOW + DAY
 
 def changed(event: Event, *, owner: str | None = OWNER, **changes: Any) -> Event:
     wanted: EventChanges = changes  # type: ignore[assignment]
-    return revised(event, wanted, calendar_tzid=BERLIN, owner=owner, at=LATER)
+    return event.became(revised(event.state, wanted, calendar_tzid=BERLIN, owner=owner), at=LATER)
 
 
 def judged(**fields: Any) -> EventContent:
     draft = EventDraft(start=NOW, end=NOW + HOUR, summary="Planning", location="", **fields)
-    return draft.judged(calendar_tzid=BERLIN, owner=OWNER)[1]
+    return draft.judged(calendar_tzid=BERLIN, owner=OWNER).content
 
 
 # What a provider gave us

@@ -58,11 +58,13 @@ def many(number: int) -> frozenset[datetime]:
 
 def judged(*, owner: str | None = OWNER, **fields: Any) -> tuple[When, EventContent]:
     defaults: dict[str, Any] = {"start": NOW, "end": NOW + HOUR, "summary": "Planning", "location": ""}
-    return EventDraft(**defaults | fields).judged(calendar_tzid=BERLIN, owner=owner)
+    state = EventDraft(**defaults | fields).judged(calendar_tzid=BERLIN, owner=owner)
+    return state.when, state.content
 
 
 def changed(event: Event, *, owner: str | None = OWNER, calendar_tzid: str = BERLIN, **changes: Any) -> Event:
-    return revised(event, EventChanges(**changes), calendar_tzid=calendar_tzid, owner=owner, at=LATER)  # type: ignore[typeddict-item]
+    wanted: EventChanges = changes  # type: ignore[assignment]
+    return event.became(revised(event.state, wanted, calendar_tzid=calendar_tzid, owner=owner), at=LATER)
 
 
 # Drafts
@@ -459,12 +461,12 @@ drafts = st.builds(
 @given(drafts, st.sampled_from([BERLIN, "Pacific/Apia", "America/St_Johns", "Africa/Monrovia", "UTC"]))
 def test_a_draft_is_judged_or_refused_and_never_anything_else(draft: EventDraft, tzid: str) -> None:
     try:
-        when, content = draft.judged(calendar_tzid=tzid, owner=OWNER)
+        state = draft.judged(calendar_tzid=tzid, owner=OWNER)
     except Refused:
         pass
     else:
-        assert when.span.start < when.span.end
-        assert content.summary == draft.summary
+        assert state.when.span.start < state.when.span.end
+        assert state.content.summary == draft.summary
 
 
 @given(

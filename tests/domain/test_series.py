@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from kalends.domain.errors import Refused
 from kalends.domain.events import EventState
 from kalends.domain.recurrence import Occurrence, Override, Recurrence, begun_at, occurrences
-from kalends.domain.series import occurrence_of, split, with_override, without_occurrence
+from kalends.domain.series import (
+    carried_over,
+    every_time,
+    occurrence_of,
+    split,
+    with_override,
+    without_occurrence,
+)
 from kalends.domain.time import TimeSpan, When
 from tests.domain.test_recurrence import TWO_YEARS, series
 from tests.helpers import BERLIN, DAY, HOUR, NOW, WEEK, make_content, make_days, make_span, make_when
@@ -21,6 +28,7 @@ from tests.helpers import BERLIN, DAY, HOUR, NOW, WEEK, make_content, make_days,
 YEAR = make_span(datetime(2026, 1, 1, tzinfo=UTC), 365 * DAY)
 FIRST = make_when(tzid=BERLIN)
 START = FIRST.start
+FIRST_CONTENT = make_content()
 OTHER = EventState(make_when(NOW + 30 * DAY, tzid=BERLIN), make_content("Elsewhere"))
 
 
@@ -187,3 +195,53 @@ def test_a_series_has_the_occurrences_that_it_takes_place_at_and_no_others(
         assert occurrence_of(state, each.recurrence_id).when == each.when
         with pytest.raises(Refused):
             occurrence_of(state, each.recurrence_id + 7 * HOUR / 11)
+
+
+# All of a series
+
+
+def test_exceptions_follow_their_series_when_it_moves() -> None:
+    state = make_series(
+        rdates=frozenset({START + 30 * DAY}),
+        exdates=frozenset({START + DAY}),
+        overrides={START + 2 * DAY: Override(OTHER.when, OTHER.content)},
+    )
+    moved = carried_over(state, replace(state, when=make_when(NOW + 3 * HOUR, tzid=BERLIN)))
+    assert moved.recurrence == Recurrence(
+        "FREQ=DAILY;COUNT=10",
+        frozenset({START + 30 * DAY + 3 * HOUR}),
+        frozenset({START + DAY + 3 * HOUR}),
+        {START + 2 * DAY + 3 * HOUR: Override(OTHER.when, OTHER.content)},
+    )
+
+
+def test_an_occurrence_that_only_says_something_else_moves_with_its_series() -> None:
+    day, own = START + 2 * DAY, make_content("Its own")
+    state = make_series(overrides={day: Override(make_when(NOW + 2 * DAY, tzid=BERLIN), own)})
+    moved = carried_over(state, replace(state, when=make_when(NOW + HOUR, tzid=BERLIN)))
+    assert moved.recurrence is not None
+    assert moved.recurrence.overrides == {day + HOUR: Override(make_when(NOW + 2 * DAY + HOUR, tzid=BERLIN), own)}
+
+
+def test_an_occurrence_keeps_what_it_says_otherwise_and_follows_in_the_rest() -> None:
+    day = START + 2 * DAY
+    state = make_series(overrides={day: Override(OTHER.when, replace(FIRST_CONTENT, location="Elsewhere"))})
+    told = replace(FIRST_CONTENT, summary="Review", location="Room 2")
+    changed = carried_over(state, replace(state, content=told))
+    assert occurrence_of(changed, day) == EventState(OTHER.when, replace(told, location="Elsewhere"))
+
+
+def test_exceptions_stay_where_a_series_repeats_otherwise_and_still_has_them() -> None:
+    kept, lost = START + 2 * DAY, START + 3 * DAY
+    state = make_series(overrides={day: Override(OTHER.when, OTHER.content) for day in (kept, lost)})
+    changed = carried_over(state, replace(state, recurrence=Recurrence("FREQ=DAILY;INTERVAL=2;COUNT=5")), anew=True)
+    assert changed.recurrence == Recurrence(
+        "FREQ=DAILY;INTERVAL=2;COUNT=5", overrides={kept: Override(OTHER.when, OTHER.content)}
+    )
+
+
+def test_a_change_of_every_time_reaches_those_that_differ() -> None:
+    state = make_series(overrides={START + DAY: Override(OTHER.when, OTHER.content)})
+    changed = every_time(state, lambda content: replace(content, transparent=True))
+    assert {(each.override or changed.content).transparent for each in times(changed)} == {True}
+    assert days(changed) == days(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,8 @@ from providers.interface import Provider
 from providers.local import LocalProvider
 from providers.registry import Registry
 from providers.sandbox import Faults
-from resolvers import events, lookups
+from resolvers import changing, events, lookups
+from resolvers.changing import Changed, Manner, Target
 from resolvers.events import NewEvent
 from resolvers.services import Services, SyncPatience
 from resolvers.sync import retry_sync, work_lane
@@ -74,16 +76,27 @@ class Stage:
 
     async def update(self, event: Event, *, sync_now: bool = False, **changes: Any) -> Event:
         wanted: EventChanges = changes  # type: ignore[assignment]
-        return (await events.update_event(self.services, self.principal, event.id, wanted, sync_now=sync_now)).event
+        return await self._changed(
+            changing.update_event(self.services, self.principal, Target(event.ref), wanted, Manner(sync_now=sync_now))
+        )
 
     async def cancel(self, event: Event, *, sync_now: bool = False) -> Event:
-        return (await events.cancel_event(self.services, self.principal, event.id, sync_now=sync_now)).event
+        return await self._changed(
+            changing.cancel_event(self.services, self.principal, Target(event.ref), Manner(sync_now=sync_now))
+        )
 
     async def respond(self, event: Event, partstat: Partstat) -> Event:
-        return (await events.respond_to_event(self.services, self.principal, event.id, partstat)).event
+        return await self._changed(
+            changing.respond_to_event(self.services, self.principal, Target(event.ref), partstat)
+        )
+
+    async def _changed(self, change: Awaitable[Changed]) -> Event:
+        event = (await change).event
+        assert event is not None
+        return event
 
     async def delete(self, event: Event, *, sync_now: bool = False) -> None:
-        await events.delete_event(self.services, self.principal, event.id, sync_now=sync_now)
+        await changing.delete_event(self.services, self.principal, Target(event.ref), Manner(sync_now=sync_now))
 
     async def retry(self, event: Event) -> None:
         await retry_sync(self.services, self.principal, event.id)
