@@ -29,6 +29,10 @@ class KeyRepository(Repository):
             raise Refused(NotFound(path=("app",), message="There is no such app."))
         return App(row.id, row.name, row.created_at)
 
+    async def compute_by(self, release: str) -> None:
+        """Note that the app's instants are computed by this release of the zones' data."""
+        await self.run(update(APPS).where(APPS.c.id == self.app_id).values(zone_data=release))
+
     async def add(self, key: ApiKey) -> None:
         """Store a new key."""
         await self.run(

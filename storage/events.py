@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from kalends.domain.busy import BusyTime
 from kalends.domain.errors import Collision, NotFound, Refused
-from kalends.domain.events import Event, EventPage, EventPosition, EventStatus
+from kalends.domain.events import Event, EventPage, EventPosition, EventStatus, renewed
 from kalends.domain.recurrence import occurrence_named
 from kalends.domain.spans import moment, ticks
 from kalends.domain.time import TimeSpan
@@ -123,6 +123,21 @@ class EventRepository(Repository):
         ids = {each.event_id for times in taken for each in times}
         events = {event.id: event for event in await self.with_tombstones(list(ids))} if ids else {}
         return [[_at(events[each.event_id], each) for each in times] for times in taken]
+
+    async def to_come(self, since: datetime, *, after: UUID | None, limit: int) -> list[Event]:
+        """Return events that are not over, series among them, in order of id."""
+        query = select(EVENTS).where(
+            *self.mine(EVENTS),
+            EVENTS.c.deleted_at.is_(None),
+            EVENTS.c.recurrence.is_not(None) | (EVENTS.c.ends_at > since),
+        )
+        if after is not None:
+            query = query.where(EVENTS.c.id > after)
+        return [event_of(row) for row in await self.rows(query.order_by(EVENTS.c.id).limit(limit))]
+
+    async def moved(self, event: Event, *, seen_from: datetime) -> bool:
+        """Tell whether the zones' data of today put the event elsewhere, or any time of a series that is kept ready."""
+        return renewed(event.state) != event.state or await self._occurrences.moved(event, seen_from=seen_from)
 
     async def days_of(self, calendar_id: UUID) -> list[Event]:
         """Return, locked, the all-day events of a calendar: those that move when its zone does."""

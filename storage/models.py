@@ -14,12 +14,13 @@ from storage.columns import Table, characters, json_column, moment, since, to
 
 
 class AppRow(Table, table=True):
-    """A tenant."""
+    """A tenant. `zone_data` is the release of the IANA database by which its events' instants are computed."""
 
     __tablename__ = "app"
     id: UUID = Field(primary_key=True)
     name: str = characters(200)
     created_at: datetime = moment()
+    zone_data: str | None = characters(16, nullable=True)
 
 
 class ApiKeyRow(Table, table=True):
@@ -204,7 +205,7 @@ class SeriesRow(Table, table=True):
     __tablename__ = "series"
     __table_args__ = (
         to("event", "event_id", cascade=True),
-        Index("ix_series_expanded_until", "expanded_until"),
+        Index("ix_series_renew_at", "renew_at"),
         Index("ix_series_calendar", "app_id", "calendar_id", "expanded_until", "expanded_since", "event_id"),
     )
     app_id: UUID = Field(primary_key=True)
@@ -212,6 +213,7 @@ class SeriesRow(Table, table=True):
     calendar_id: UUID
     expanded_since: datetime = moment()
     expanded_until: datetime = moment()
+    renew_at: datetime = moment()
 
 
 class ChangeRow(Table, table=True):

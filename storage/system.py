@@ -16,6 +16,7 @@ from kalends.domain.access import ApiKey, App
 from kalends.domain.calendars import AccountState
 from kalends.domain.ids import uuid7
 from kalends.domain.sync import Lane
+from kalends.domain.time import zone_data_version
 from storage.access import APPS, KEYS, read_key
 from storage.accounts import ACCOUNTS, CONSENTS
 from storage.engine import Database
@@ -45,11 +46,18 @@ class SystemUnit:
 
     async def add_app(self, app: App) -> None:
         """Store a new app."""
-        await self._run(insert(APPS).values(id=app.id, name=app.name, created_at=app.created_at))
+        await self._run(
+            insert(APPS).values(id=app.id, name=app.name, created_at=app.created_at, zone_data=zone_data_version())
+        )
 
     async def apps(self) -> list[App]:
         """Return every app, oldest first."""
         return [App(row.id, row.name, row.created_at) for row in await self._rows(select(APPS).order_by(APPS.c.id))]
+
+    async def apps_behind(self, release: str) -> list[UUID]:
+        """Return the apps whose instants were computed by an older release of the zones' data."""
+        query = select(APPS.c.id).where(APPS.c.zone_data.is_(None) | (APPS.c.zone_data < release))
+        return [row.id for row in await self._rows(query.order_by(APPS.c.id))]
 
     async def key(self, key_id: UUID) -> ApiKey | None:
         """Find a key, of whichever app, to see who knocks."""
@@ -151,12 +159,12 @@ class SystemUnit:
         """Forget who never came back from a provider."""
         return await self._run(delete(CONSENTS).where(CONSENTS.c.expires_at < self._database.now()))
 
-    async def short_series(self, until: datetime, limit: int) -> list[tuple[UUID, UUID]]:
-        """Return series whose occurrences are not there until then: their apps and events."""
+    async def series_to_renew(self, at: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+        """Return series at whose occurrences it is time to look again: their apps and events."""
         query = (
             select(SERIES.c.app_id, SERIES.c.event_id)
-            .where(SERIES.c.expanded_until < until)
-            .order_by(SERIES.c.expanded_until)
+            .where(SERIES.c.renew_at <= at)
+            .order_by(SERIES.c.renew_at)
             .limit(limit)
         )
         return [(row.app_id, row.event_id) for row in await self._rows(query)]

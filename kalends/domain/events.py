@@ -278,6 +278,17 @@ def in_zone(state: EventState, tzid: str) -> EventState:
     return EventState(state.when.moved_to(tzid), state.content, recurrence)
 
 
+def renewed(state: EventState) -> EventState:
+    """Return what an event says by the zone data of today: the same wall times, at the instants that they are now."""
+    recurrence = state.recurrence
+    if recurrence is not None:
+        overrides = {
+            wall: replace(override, when=override.when.renewed()) for wall, override in recurrence.overrides.items()
+        }
+        recurrence = replace(recurrence, overrides=overrides)
+    return EventState(state.when.renewed(), state.content, recurrence)
+
+
 def unfit(state: EventState) -> str | None:
     """Return why an event that comes from elsewhere cannot be kept, None where it can."""
     content, when = state.content, state.when

@@ -30,6 +30,7 @@ MAX_READY = 2_000  # of one series, kept ready
 MAX_EXCEPTIONS = 1_000  # dates and overrides, each
 _EARLIEST, _LATEST = datetime.fromisoformat(f"{FIRST_YEAR}-01-01"), datetime.fromisoformat(f"{LAST_YEAR}-12-31")
 PAST, DENSE_PAST, AHEAD = timedelta(days=366), timedelta(days=31), timedelta(days=2 * 366)
+RENEWED = timedelta(days=30)  # after so long, what is kept ready is looked at again
 START_OF_TIME, END_OF_TIME = datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 2, 1, 1, tzinfo=UTC)
 RULE = "an RRULE's value (RFC 5545 section 3.3.10) that repeats at most hourly, such as FREQ=WEEKLY;BYDAY=MO,WE"
 
@@ -316,12 +317,14 @@ def _naive(moment: datetime, plus: timedelta) -> datetime:
 class Expansion:
     """Occurrences of a series that are kept ready: all that overlap the time from `since` until `until`.
 
-    Where the series has none before, or none after, these are the first or the last moment of all.
+    Where the series has none before, or none after, these are the first or the last moment of all. At `renew_at` it is
+    time to look at the series again.
     """
 
     found: tuple[Occurrence, ...]
     since: datetime
     until: datetime
+    renew_at: datetime
 
 
 def expanded(when: When, recurrence: Recurrence, at: datetime) -> Expansion:
@@ -330,14 +333,16 @@ def expanded(when: When, recurrence: Recurrence, at: datetime) -> Expansion:
     Of a series that takes place too often for that, it is a month back and as far ahead as `MAX_READY` reach.
     """
     since, until = at - PAST, max(at, when.span.start) + AHEAD
+    renew_at = until - AHEAD + RENEWED
     regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_READY))
     if len(regular) == MAX_READY:
         since = at - DENSE_PAST
         regular = list(islice(_regular(when, recurrence, TimeSpan(since, until)), MAX_READY))
     if len(regular) == MAX_READY:
         until = regular[-1].when.span.start - timedelta(days=1)  # clocks that change can make the last two cross
+        renew_at = at + max((until - at) / 2, timedelta(days=1))
     elif next(_starts(when, recurrence, _naive(until, timedelta(days=1))), None) is None:
-        until = END_OF_TIME
+        until = renew_at = END_OF_TIME
     if min([when.start, *recurrence.rdates]) >= _naive(since, timedelta(days=1)):
         since = START_OF_TIME
-    return Expansion((*_overridden(recurrence), *regular), since, until)
+    return Expansion((*_overridden(recurrence), *regular), since, until, renew_at)

@@ -6,7 +6,7 @@ zone are its truth; the instants follow from them and from the zone's rules, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
@@ -88,6 +88,20 @@ class When:
     def moved_to(self, tzid: str) -> When:
         """Return the same days in another zone: what an all-day event becomes when its calendar moves."""
         return whole_days(self.start_date, self.end_date, tzid)
+
+    def renewed(self) -> When:
+        """Return the same wall time by the zone data of today. Instants that its zone's clocks still show then stay."""
+        if self.all_day:
+            return self.moved_to(self.tzid)
+        start, end = (
+            moment if _shows(moment, wall, self.tzid) else instant(wall, self.tzid)
+            for wall, moment in ((self.start, self.span.start), (self.end, self.span.end))
+        )
+        return replace(self, span=TimeSpan(start, end if end > start else start + (self.span.end - self.span.start)))
+
+
+def _shows(moment: datetime, wall: datetime, tzid: str) -> bool:
+    return moment.astimezone(zone(tzid)).replace(tzinfo=None, fold=0) == wall
 
 
 def whole_days(first: date, end: date, tzid: str) -> When:

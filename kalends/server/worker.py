@@ -17,7 +17,7 @@ from kalends.domain.sync import Lane
 from kalends.server.metrics import BACKLOG, DEAD_LETTERS, PUSHED, SWEPT
 from resolvers.services import Services
 from resolvers.sync import work_lane
-from resolvers.upkeep import extend_series
+from resolvers.upkeep import extend_series, renew_zones
 from storage.errors import StorageError
 
 log = structlog.get_logger()
@@ -91,6 +91,7 @@ class Worker:
             await system.forget_old_consents()
             backlog = await system.backlog()
         await extend_series(self._services)
+        await renew_zones(self._services)
         SWEPT.inc(found)
         BACKLOG.set(backlog.waiting)
         DEAD_LETTERS.set(backlog.dead)

@@ -352,4 +352,4 @@ async def test_a_series_of_before_takes_its_time_after_it(bare: Database, older:
         [found] = await work.events.in_the_way(CALENDAR.id, make_span(NOW + WEEK, HOUR))
         assert found.ref == EventRef(series.id, series.when.start + WEEK)
     async with Storage(bare).system(write=True) as system:
-        assert await system.short_series(NOW + DAY, 9) == [(APP, series.id)]
+        assert await system.series_to_renew(NOW, 9) == [(APP, series.id)]

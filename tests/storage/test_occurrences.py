@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from kalends.domain.events import Event, EventPage, EventPosition, EventState, EventStatus, Partstat
-from kalends.domain.recurrence import AHEAD, PAST, Override, Recurrence, occurrence_at
+from kalends.domain.recurrence import AHEAD, PAST, RENEWED, Override, Recurrence, occurrence_at
 from kalends.domain.time import TimeSpan
 from providers.registry import Registry
 from resolvers.services import Services
-from resolvers.upkeep import AHEAD_AT_LEAST, extend_series
+from resolvers.upkeep import extend_series
 from storage.engine import Database
 from storage.unit_of_work import Storage
 from tests.helpers import (
@@ -480,7 +480,7 @@ async def test_series_come_into_sight_as_time_goes_by(
     await add_events(storage, app_id, ours, make_event(calendar_id), gone)
     await add_events(storage, other_app_id, foreign)
     assert await extend_series(services) == 0
-    clock.advance(AHEAD - AHEAD_AT_LEAST + DAY)
+    clock.advance(RENEWED + DAY)
     assert await extend_series(services) == 2
     assert await extend_series(services) == 0
     last = make_span(clock.now + AHEAD - WEEK, WEEK)

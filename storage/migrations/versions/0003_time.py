@@ -21,6 +21,7 @@ BUSY = """
 
 
 def upgrade() -> None:
+    op.add_column("app", sa.Column("zone_data", sa.String(16), nullable=True))
     op.add_column("event", sa.Column("out_of_office", sa.Boolean(), nullable=False, server_default=sa.text("false")))
     op.add_column("event", sa.Column("busy", sa.SmallInteger(), nullable=False, server_default=sa.text("1")))
     with unforced("event"):
@@ -62,18 +63,19 @@ def upgrade() -> None:
         sa.Column("calendar_id", sa.Uuid(), nullable=False),
         sa.Column("expanded_since", Instant(), nullable=False),
         sa.Column("expanded_until", Instant(), nullable=False),
+        sa.Column("renew_at", Instant(), nullable=False),
         _to_event("series"),
         sa.PrimaryKeyConstraint("app_id", "event_id", name="pk_series"),
     )
-    op.create_index("ix_series_expanded_until", "series", ["expanded_until"])
+    op.create_index("ix_series_renew_at", "series", ["renew_at"])
     op.create_index(
         "ix_series_calendar", "series", ["app_id", "calendar_id", "expanded_until", "expanded_since", "event_id"]
     )
     # Nothing is kept ready yet: until the worker has seen to it, whoever asks reads the series themselves.
     with unforced("event"):
         op.execute(
-            "INSERT INTO series (app_id, event_id, calendar_id, expanded_since, expanded_until) "
-            "SELECT app_id, id, calendar_id, starts_at, starts_at FROM event "
+            "INSERT INTO series (app_id, event_id, calendar_id, expanded_since, expanded_until, renew_at) "
+            "SELECT app_id, id, calendar_id, starts_at, starts_at, created_at FROM event "
             "WHERE recurrence IS NOT NULL AND deleted_at IS NULL"
         )
     if is_postgresql():
