@@ -79,7 +79,7 @@ demo-two-way: .build/dev ## Play two-way sync with a Radicale beside the demo, a
 	@$(BIN)/python examples/two_way_demo.py $(ARGS)
 
 .PHONY: faults
-faults: .build/dev ## Kill the server again and again while it is written to, and count what is lost or doubled.
+faults: .build/dev ## Kill, lose and refuse, over every provider, and count what is lost, doubled or diverged.
 	$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: bench

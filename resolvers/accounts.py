@@ -246,8 +246,6 @@ def told(*path: str) -> Iterator[None]:
         raise Refused(ProviderRefused(path=path, message=str(error), code=_code_of(error))) from error
     except failures.ProviderError as error:
         raise Refused(ProviderUnavailable(path=path, message=str(error))) from error
-    except SecretLost as error:
-        raise Refused(ProviderRefused(path=path, message=str(error), code="NOT_CONFIGURED")) from error
 
 
 def require_key(services: Services, *path: str) -> None:

@@ -16,6 +16,7 @@ from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
 from kalends.domain.values import read_text
 from providers.interface import ListsCalendars, Reads
+from resolvers.channels import channels_of, close_channels
 from resolvers.guard import conflicts_of
 from resolvers.holding import wake
 from resolvers.keys import claim_of, refuse_replay
@@ -178,7 +179,7 @@ async def _move_days(services: Services, work: UnitOfWork, principal: Principal,
 
 
 async def delete_calendar(services: Services, principal: Principal, calendar_id: UUID | None) -> UUID:
-    """Delete a calendar that is empty; one with events can be archived instead."""
+    """Delete a calendar that is empty, and close its channel; one with events can be archived instead."""
     require(principal, Scope.MANAGE_CALENDARS)
     async with services.storage.writing(principal.app_id) as work:
         calendar = await _held(work, calendar_id)
@@ -187,9 +188,11 @@ async def delete_calendar(services: Services, principal: Principal, calendar_id:
             message = f"The calendar still holds events ({count}, with those whose deletion its provider has not heard"
             message += " of yet: retrySync): delete them, or archive it with updateCalendar."
             raise Refused(InUse(path=("id",), message=message, count=count))
+        channels = await channels_of(services, work, [calendar])
         await work.calendars.remove(calendar.id)
         now = services.clock()
         await work.changes.note("calendar", calendar.id, Operation.DELETED, origin=principal.name, at=now)
+    await close_channels(services, channels)
     return calendar.id
 
 

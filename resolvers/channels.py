@@ -6,6 +6,8 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from kalends.domain.ids import uuid7
 from kalends.domain.sync import Lane
 from providers.errors import OutcomeUnknown, ProviderError
 from providers.interface import Channel, HintKind, Hints, HookCall, RemoteCalendar
-from resolvers.holding import as_holder, place_of, wake
+from resolvers.holding import LaneLost, as_holder, place_of, wake
 from resolvers.services import Services
 from storage.sources import OpenChannel
 from storage.unit_of_work import UnitOfWork
@@ -47,11 +49,25 @@ def read_name(name: str) -> tuple[UUID, UUID] | None:
         return None
 
 
-async def tend(services: Services, lane: Lane) -> None:
-    """Open a calendar's channel, or renew it at half its life. That it fails is no harm: we look anyway."""
+async def tend(services: Services, lane: Lane) -> bool:
+    """Open a calendar's channel, or renew it at half its life. That it fails is no harm: we look anyway.
+
+    Returns False where somebody else has the lane.
+    """
+    try:
+        await _tend(services, lane)
+    except LaneLost:
+        log.info("sync.lane_lost", calendar=str(lane.calendar_id))
+        return False
+    return True
+
+
+async def _tend(services: Services, lane: Lane) -> None:
     async with services.storage.reading(lane.app_id) as work:
-        calendar = (await work.calendars.many([lane.calendar_id]))[0]
-        provider = services.providers[calendar.provider]
+        found = await work.calendars.many([lane.calendar_id])
+        if not found:
+            raise LaneLost
+        calendar, provider = found[0], services.providers[found[0].provider]
         if not isinstance(provider, Hints) or not (services.public_url or "").startswith("https://"):
             return
         channels = await work.channels.of([calendar.id])
@@ -94,8 +110,13 @@ async def _open(services: Services, lane: Lane, provider: Hints, calendar: Calen
         opened.expires_at,
         _half(services.clock(), opened.expires_at),
     )
-    async with as_holder(services, lane) as work:
-        await work.channels.add(channel)
+    try:
+        async with as_holder(services, lane) as work:
+            await work.channels.add(channel)
+    except LaneLost:
+        with suppress(ProviderError):
+            await provider.unwatch(place, opened)  # nobody else knows of it
+        raise
 
 
 async def _prolong(services: Services, lane: Lane, channel_id: UUID, channel: Channel) -> None:
@@ -152,18 +173,33 @@ async def _believe(services: Services, work: UnitOfWork, channel: OpenChannel, k
         await wake(services, work, calendar)
 
 
-async def close_channels(services: Services, app_id: UUID, calendars: Sequence[Calendar]) -> None:
-    """Close the channels of calendars, as far as their provider lets us; they are forgotten in any case."""
-    async with services.storage.reading(app_id) as work:
-        channels = await work.channels.of([calendar.id for calendar in calendars])
-        places = {calendar.id: (calendar, await place_of(work, calendar)) for calendar in calendars}
-    for channel in channels:
-        calendar, place = places[channel.calendar_id]
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A channel that is to be closed at its provider, whatever becomes of its calendar here."""
+
+    provider: Hints
+    place: RemoteCalendar
+    channel: Channel
+
+
+async def channels_of(services: Services, work: UnitOfWork, calendars: Sequence[Calendar]) -> Sequence[Closing]:
+    """Return the channels of calendars, to be closed after the transaction that forgets them."""
+    found = []
+    by_id = {calendar.id: calendar for calendar in calendars}
+    for channel in await work.channels.of(list(by_id)):
+        calendar = by_id[channel.calendar_id]
         provider = services.providers[calendar.provider]
-        if not isinstance(provider, Hints):
-            continue
+        if isinstance(provider, Hints):
+            place = await place_of(work, calendar)
+            found.append(Closing(provider, place, Channel(channel.remote_id, channel.expires_at)))
+    return found
+
+
+async def close_channels(services: Services, channels: Sequence[Closing]) -> None:
+    """Close channels, as far as their providers let us; what is left open ends by itself, and nobody listens to it."""
+    for each in channels:
         try:
             async with asyncio.timeout(services.patience.call):
-                await provider.unwatch(place, Channel(channel.remote_id, channel.expires_at))
+                await each.provider.unwatch(each.place, each.channel)
         except (ProviderError, TimeoutError) as error:
-            log.info("sync.channel_left_open", calendar=str(calendar.id), error=type(error).__name__)
+            log.info("sync.channel_left_open", channel=each.channel.remote_id, error=type(error).__name__)

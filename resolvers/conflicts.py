@@ -91,7 +91,7 @@ async def _resolved(
         link.generation,
         link.warnings,
     )
-    await work.links.meet(after.id, after.version, counterpart, behind=True)
+    await work.links.meet(after.id, after.version, counterpart, services.clock(), behind=True)
     return after
 
 

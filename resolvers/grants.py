@@ -8,8 +8,13 @@ from datetime import timedelta
 
 from providers.errors import ReconnectRequired, Unreachable
 from providers.interface import Grant, RemoteAccount
+from storage.secrets import SecretLost
 from storage.unit_of_work import Storage
 
+LOST = (
+    "What opens the account cannot be read, because its key is missing in KALENDS_SECRET_KEYS: its owner must connect "
+    "it again."
+)
 RENEWAL = timedelta(seconds=30)  # for which one process may be at it
 _LOOK_AGAIN = 0.1  # seconds between looks at what another process is doing
 
@@ -25,9 +30,12 @@ class StoredGrants:
         self._storage = storage
 
     async def read(self, account: RemoteAccount) -> Grant:
-        """Return an account's grant; raise `ReconnectRequired` where there is none."""
+        """Return an account's grant; raise `ReconnectRequired` where there is none, or none that can be opened."""
         async with self._storage.reading(account.app_id) as work:
-            secrets = await work.accounts.grant(account.account_id)
+            try:
+                secrets = await work.accounts.grant(account.account_id)
+            except SecretLost as error:
+                raise ReconnectRequired(LOST) from error
         if secrets is None:
             raise ReconnectRequired("The account is not connected: its owner must connect it again.")
         return Grant(secrets)

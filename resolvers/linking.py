@@ -13,7 +13,7 @@ from kalends.domain.ids import uuid7
 from kalends.domain.values import read_text
 from providers.interface import ConnectsByAddress, ListedCalendar, ListsCalendars, RemoteAccount
 from resolvers.accounts import give_back, open_account, owner_of, require_key, told
-from resolvers.channels import close_channels
+from resolvers.channels import channels_of, close_channels
 from resolvers.holding import wake
 from resolvers.services import Services
 from storage.changes import Operation
@@ -72,7 +72,7 @@ async def link_calendar(
         await work.changes.note("calendar", after.id, Operation.UPDATED, origin=principal.name, at=now)
         await work.links.track_calendar(after.id)
         await work.intents.put_calendar(after.id)
-        await work.sources.open(after.id)
+        await work.sources.open(after.id, made_read_only=after.read_only and not before.read_only)
         await wake(services, work, after)
     services.wake_worker()
     return after
@@ -136,13 +136,14 @@ async def unlink_calendar(
 ) -> Calendar:
     """Keep a calendar in step no more. Its events stay, or go, here; the provider keeps what it has."""
     require(principal, Scope.MANAGE_CALENDARS)
-    async with services.storage.reading(principal.app_id) as work:
-        found = await work.calendars.many([calendar_id]) if calendar_id else []
-    if not found:
-        raise Refused(NotFound(path=("calendar_id",), message="There is no such calendar."))
-    await close_channels(services, principal.app_id, found)
     async with services.storage.writing(principal.app_id) as work:
-        return await _unlinked(services, work, principal, await work.calendars.get(found[0].id), keep_events)
+        if calendar_id is None or not await work.calendars.many([calendar_id]):
+            raise Refused(NotFound(path=("calendar_id",), message="There is no such calendar."))
+        before = await work.calendars.get(calendar_id)
+        channels = await channels_of(services, work, [before])
+        after = await _unlinked(services, work, principal, before, keep_events)
+    await close_channels(services, channels)
+    return after
 
 
 async def disconnect_account(
@@ -162,7 +163,8 @@ async def disconnect_account(
         grant = None
         with suppress(SecretLost):  # what nobody can open, nobody has to give back
             grant = await work.accounts.grant(account_id)
-    await close_channels(services, principal.app_id, calendars)
+        channels = await channels_of(services, work, calendars)
+    await close_channels(services, channels)
     await give_back(services, account.provider, grant)
     async with services.storage.writing(principal.app_id) as work:
         for calendar in await work.calendars.of_accounts([account_id]):
@@ -177,6 +179,8 @@ async def _unlinked(
     services: Services, work: UnitOfWork, principal: Principal, calendar: Calendar, keep_events: bool
 ) -> Calendar:
     now = services.clock()
+    source = (await work.sources.many([calendar.id])).get(calendar.id)
+    made_read_only = source is not None and source.made_read_only
     await work.links.forget_calendar(calendar.id)
     await work.intents.forget_calendar(calendar.id)
     await work.sources.close(calendar.id)
@@ -187,7 +191,14 @@ async def _unlinked(
         tombstones = [event.deleted(now) for event in events]
         await work.changes.note_events(tombstones, Operation.DELETED, principal.name)
         await work.events.remove([event.id for event in events])
-    after = replace(calendar, provider=LOCAL, account_id=None, remote_id=None, updated_at=now)
+    after = replace(
+        calendar,
+        provider=LOCAL,
+        account_id=None,
+        remote_id=None,
+        read_only=calendar.read_only and not made_read_only,
+        updated_at=now,
+    )
     await work.calendars.save(after)
     await work.changes.note("calendar", after.id, Operation.UPDATED, origin=principal.name, at=now)
     return after

@@ -90,7 +90,7 @@ async def pull(services: Services, lane: Lane, *, go_on: Callable[[], bool] = la
             return await _read(reading, go_on)
         except TokenExpired:
             log.info("sync.token_expired", calendar=str(lane.calendar_id))
-            reading.token, reading.gone, reading.broken = None, {}, []
+            reading.token, reading.seen, reading.gone, reading.broken = None, set(), {}, []
             try:
                 return await _read(reading, go_on)
             except TokenExpired:
@@ -246,6 +246,8 @@ async def _finish(reading: _Round, page: Page) -> None:
     services, calendar_id = reading.services, reading.calendar.id
     patience = services.patience
     poll = patience.poll or reading.provider.capabilities.poll
+    if not page.whole:
+        await _find_passed(reading)
     async with services.storage.reading(reading.lane.app_id) as work:
         standing = await work.links.count_standing(calendar_id)
         if page.whole:
@@ -276,6 +278,25 @@ async def _find_unlisted(reading: _Round, work: UnitOfWork, window: TimeSpan | N
         reading.gone |= {event_id: None for event_id in unlisted if event_id not in reading.gone}
 
 
+async def _find_passed(reading: _Round) -> None:
+    """Add to what is gone what we have written since the last look, where it is gone again.
+
+    What came and went between two looks need not be told: RFC 6578 section 3.5.1 leaves it out.
+    """
+    services, calendar_id, since = reading.services, reading.calendar.id, reading.source.synced_at
+    if since is None:
+        return
+    async with services.storage.reading(reading.lane.app_id) as work:
+        written = await work.links.written_since(calendar_id, since)
+    for event_id, remote_id in written:
+        if remote_id in reading.seen or event_id in reading.gone:
+            continue
+        found = await _asked(reading, event_id)
+        if found is None or found.deleted:
+            reading.gone[event_id] = found
+        await _take_in(reading, Page())
+
+
 async def _leaving(reading: _Round, work: UnitOfWork) -> int:
     """Return how many events would be deleted here."""
     ids, count = list(reading.gone), 0
@@ -294,21 +315,32 @@ async def _let_go(reading: _Round, event_id: UUID, remote: RemoteEvent | None) -
     """Settle what follows from a copy that is deleted. One that was only not listed is asked for by its name first:
     listings are not always complete. Where a person has allowed the deletions, they have looked.
     """
-    services, calendar = reading.services, reading.calendar
     if remote is None and not reading.source.allowed:
-        async with services.storage.reading(reading.lane.app_id) as work:
-            link = (await work.links.many([event_id])).get(event_id)
-        if link is None:
-            return
-        identity = Identity(event_id, "", link.generation)
-        try:
-            async with asyncio.timeout(services.patience.call):
-                remote = await reading.provider.find(reading.place, identity, link.remote_id)
-        except TimeoutError:
-            raise OutcomeUnknown("The provider did not answer in time.") from None
-    async with as_holder(services, reading.lane) as work:
-        await work.calendars.book([calendar.id], alone=False)
+        remote = await _asked(reading, event_id)
+    async with as_holder(reading.services, reading.lane) as work:
+        await work.calendars.book([reading.calendar.id], alone=False)
         await _settle(reading, work, event_id, remote)
+
+
+async def _asked(reading: _Round, event_id: UUID) -> RemoteEvent | None:
+    """Return an event's copy as it is now, by its name; None where there is none, or only another event's."""
+    services, calendar_id = reading.services, reading.calendar.id
+    async with services.storage.reading(reading.lane.app_id) as work:
+        link = (await work.links.many([event_id])).get(event_id)
+        events = await work.events.with_tombstones([event_id])
+    if link is None or not events:
+        return None
+    identity = Identity(event_id, events[0].uid, link.generation)
+    try:
+        async with asyncio.timeout(services.patience.call):
+            found = await reading.provider.find(reading.place, identity, link.remote_id)
+    except TimeoutError:
+        raise OutcomeUnknown("The provider did not answer in time.") from None
+    if found is None or found.remote_id == link.remote_id:
+        return found
+    async with services.storage.reading(reading.lane.app_id) as work:
+        other = await work.links.by_remote_ids(calendar_id, [found.remote_id])
+    return None if other else found
 
 
 async def _settle(reading: _Round, work: UnitOfWork, event_id: UUID, remote: RemoteEvent | None) -> None:

@@ -130,7 +130,7 @@ async def _prepare(services: Services, work: UnitOfWork, lane: Lane, event_id: U
     source = (await work.sources.many([calendar.id])).get(calendar.id)
     if source is not None and not source.writable:
         return Pushed.CLOSED
-    never_sent = link.attempted_version == 0
+    never_sent = link.attempted_version == 0 and link.remote_id is None
     if never_sent and event.deleted_at is not None:
         await work.events.forget(event_id)
         return Pushed.DONE

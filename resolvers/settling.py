@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from kalends.domain.events import Event, EventState
-from kalends.domain.merge import Agreement
+from kalends.domain.merge import Agreement, in_common
 from kalends.domain.reconcile import Decision, Move, decide
 from kalends.domain.sync import Conflict, Link
 from providers.interface import Identity, Outgoing, Provider, RemoteEvent
@@ -40,12 +40,12 @@ def in_state(event: Event, state: EventState) -> Event:
 def judge(provider: Provider, event: Event, link: Link, theirs: RemoteEvent | None, owner: str | None) -> Decision:
     """Decide about an event and its copy as they are now; a deleted copy is none."""
     state = None if theirs is None or theirs.deleted else theirs.state
-    sent = link.sent
-    if sent is None and link.agreed is None and event.deleted_at is None and state is not None:
-        sent = event.state  # a copy of ours that we had not known of
     tried = None
-    if sent is not None:
-        tried = Agreement(sent, provider.expected(outgoing(in_state(event, sent), link, owner)))
+    if link.sent is not None:
+        tried = Agreement(link.sent, provider.expected(outgoing(in_state(event, link.sent), link, owner)))
+    elif link.agreed is None and event.deleted_at is None and state is not None:
+        shown = provider.expected(outgoing(event, link, owner))
+        tried = Agreement(event.state, None) if shown is None else in_common(event.state, shown, state)
     if event.deleted_at is not None:
         return decide(None, state, link.agreed, tried, deleted=event.state)
     return decide(event.state, state, link.agreed, tried)
@@ -72,7 +72,8 @@ async def settle(
     decision = judge(provider, event, link, theirs, owner)
     match decision.move:
         case Move.CONFLICT if theirs is not None and theirs.state is not None:
-            await work.links.meet(event.id, event.version, _counterpart(link, theirs, decision), behind=True)
+            counterpart = _counterpart(link, theirs, decision)
+            await work.links.meet(event.id, event.version, counterpart, at, behind=True)
             await work.links.dispute(event.id, Conflict(theirs.state, theirs.etag, decision.clashes))
             await work.intents.hold(event.id)
             return Settled(Move.CONFLICT, event)
@@ -89,7 +90,8 @@ async def settle(
                 await work.links.begin_anew(event.id, link.generation + 1)
             return Settled(Move.PUSH, event, push=True)
     after = await _became(work, event, decision, origin, at)
-    await work.links.meet(after.id, after.version, _counterpart(link, theirs, decision), behind=decision.push)
+    counterpart = _counterpart(link, theirs, decision)
+    await work.links.meet(after.id, after.version, counterpart, at, behind=decision.push)
     if not decision.push:
         await work.intents.settle(after.id)
     return Settled(decision.move, after, decision.push)

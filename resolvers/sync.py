@@ -75,40 +75,47 @@ async def after_commit(services: Services, app_id: UUID, enqueued: Enqueued, *, 
     """
     if not enqueued.events:
         return
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + services.patience.at_once
     if at_once:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + services.patience.at_once
-        ours = {lane.calendar_id: lane for lane in enqueued.lanes}
-        moving: set[UUID] = set()  # the calendars whose provider has taken something
-        try:
-            for event in enqueued.events:
-                left = deadline - loop.time()
-                if left <= 0:
-                    break
-                lane = ours.get(event.calendar_id)
-                if lane is None:
-                    await _settled_by_others(services, app_id, event.id, left)
-                elif await push(services, lane, event.id, at_most=left) is Pushed.DONE:
-                    moving.add(event.calendar_id)
-        except StorageError as error:  # the event is stored; a lease that is not given back ends by itself
-            log.warning("sync.left_to_worker", reason=str(error))
-        finally:
-            for lane in enqueued.lanes:
-                with suppress(StorageError):
-                    await _give_back(services, lane, 0 if lane.calendar_id in moving else lane.failures)
+        await _push_at_once(services, enqueued, deadline)
     services.wake_worker()
+    if at_once:
+        await _settled_by_others(services, app_id, enqueued, deadline)
 
 
-async def _settled_by_others(services: Services, app_id: UUID, event_id: UUID, seconds: float) -> None:
-    """Wait until whoever has the lane has tried this event."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                async with services.storage.reading(app_id) as work:
-                    intent = (await work.intents.many([event_id])).get(event_id)
-                if intent is None or intent.last_error is not None:
-                    return
-                await asyncio.sleep(_LOOK_AGAIN)
+async def _push_at_once(services: Services, enqueued: Enqueued, deadline: float) -> None:
+    """Push the events whose lanes are ours, and give these back: others may wait for one of them."""
+    loop = asyncio.get_running_loop()
+    ours = {lane.calendar_id: lane for lane in enqueued.lanes}
+    moving: set[UUID] = set()  # the calendars whose provider has taken something
+    try:
+        for event in enqueued.events:
+            lane, left = ours.get(event.calendar_id), deadline - loop.time()
+            if left <= 0:
+                break
+            if lane is not None and await push(services, lane, event.id, at_most=left) is Pushed.DONE:
+                moving.add(event.calendar_id)
+    except StorageError as error:  # the event is stored; a lease that is not given back ends by itself
+        log.warning("sync.left_to_worker", reason=str(error))
+    finally:
+        for lane in enqueued.lanes:
+            with suppress(StorageError):
+                await _give_back(services, lane, 0 if lane.calendar_id in moving else lane.failures)
+
+
+async def _settled_by_others(services: Services, app_id: UUID, enqueued: Enqueued, deadline: float) -> None:
+    """Wait until whoever has the lanes that are not ours has tried their events."""
+    ours = {lane.calendar_id for lane in enqueued.lanes}
+    with suppress(TimeoutError, StorageError):  # the events are stored
+        async with asyncio.timeout_at(deadline):
+            for event in enqueued.events:
+                while event.calendar_id not in ours:
+                    async with services.storage.reading(app_id) as work:
+                        intent = (await work.intents.many([event.id])).get(event.id)
+                    if intent is None or intent.last_error is not None:
+                        break
+                    await asyncio.sleep(_LOOK_AGAIN)
 
 
 async def work_lane(services: Services, lane: Lane, *, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -121,8 +128,8 @@ async def work_lane(services: Services, lane: Lane, *, go_on: Callable[[], bool]
     pulled = await pull(services, lane, go_on=go_on)
     if pulled is Pulled.LOST:
         return 0
-    if pulled is Pulled.DONE:
-        await tend(services, lane)
+    if pulled is Pulled.DONE and not await tend(services, lane):
+        return 0
     async with services.storage.reading(lane.app_id) as work:
         source = (await work.sources.many([lane.calendar_id])).get(lane.calendar_id)
     if source is not None and not source.writable:

@@ -135,6 +135,16 @@ class LinkRepository(Repository):
             last = found[-1][0]
             yield found
 
+    async def written_since(self, calendar_id: UUID, at: datetime) -> list[tuple[UUID, str]]:
+        """Return the events, with the ids of their copies, of which one was in step after a moment."""
+        query = select(LINKS.c.event_id, LINKS.c.remote_id).where(
+            *self.mine(LINKS),
+            LINKS.c.calendar_id == calendar_id,
+            LINKS.c.remote_id.is_not(None),
+            LINKS.c.last_synced_at > at,
+        )
+        return [(row.event_id, row.remote_id) for row in await self.rows(query)]
+
     async def count_standing(self, calendar_id: UUID) -> int:
         """Return how many of a calendar's events are known to have a copy."""
         query = select(func.count()).where(
@@ -176,10 +186,12 @@ class LinkRepository(Repository):
         """Note that the provider has this version, and what its copy is."""
         await self._set(event_id, pushed_version=version, last_synced_at=at, **counterpart.row())
 
-    async def meet(self, event_id: UUID, version: int, counterpart: Counterpart, *, behind: bool) -> None:
+    async def meet(self, event_id: UUID, version: int, counterpart: Counterpart, at: datetime, *, behind: bool) -> None:
         """Note what the copy is and what both agree on now; `behind`: the copy does not have this version yet."""
         values = counterpart.row() | {"local_version": version}
-        await self._set(event_id, **(values if behind else values | {"pushed_version": version}))
+        if not behind:
+            values |= {"pushed_version": version, "last_synced_at": at}
+        await self._set(event_id, **values)
 
     async def dispute(self, event_id: UUID, conflict: Conflict) -> None:
         """Note that both sides have changed the same places."""

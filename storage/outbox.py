@@ -7,11 +7,24 @@ deadlock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, false, func, insert, literal, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
@@ -128,12 +141,17 @@ class LaneRepository(Repository):
         await self.run(delete(LANES).where(*self.mine(LANES), LANES.c.calendar_id == calendar_id))
 
     async def take(self, calendar_id: UUID, lease: timedelta) -> Lane | None:
-        """Lease one lane for ourselves, or return None where somebody else has it."""
+        """Lease one lane for ourselves; None where somebody else has it, or one beside which it must not be worked."""
+        mine = (*self.mine(LANES), LANES.c.calendar_id == calendar_id)
+        if not self.database.is_sqlite:
+            alone = await self.one(select(LANES.c.account_id).where(*mine, LANES.c.alone))
+            if alone is not None and not (await self.rows(decision_over(alone.account_id)))[0][0]:
+                return None
         now = self.database.now()
         row = await self.one(
             update(LANES)
-            .where(*self.mine(LANES), LANES.c.calendar_id == calendar_id)
-            .where(LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now))
+            .where(*mine, LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now))
+            .where(~(LANES.c.alone & in_company(now)))
             .values(fence=LANES.c.fence + 1, leased_until=self.database.now(lease))
             .returning(LANES)
         )
@@ -174,6 +192,24 @@ class LaneRepository(Repository):
 
     def _held(self, lane: Lane) -> tuple[Any, ...]:
         return (*self.mine(LANES), LANES.c.calendar_id == lane.calendar_id, LANES.c.fence == lane.fence)
+
+
+def in_company(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Tell of a lane whether another one of its account is leased."""
+    beside = LANES.alias("beside")
+    return exists().where(
+        beside.c.app_id == LANES.c.app_id,
+        beside.c.account_id == LANES.c.account_id,
+        beside.c.calendar_id != LANES.c.calendar_id,
+        beside.c.leased_until > now,
+    )
+
+
+def decision_over(account_id: UUID) -> Select[Any]:
+    """Ask PostgreSQL to be, to the end of the transaction, the only one who hands out an account's lanes that must be
+    alone: the lock of one lane does not stop who looks at another. On SQLite the transaction already is alone.
+    """
+    return select(func.pg_try_advisory_xact_lock(func.hashtextextended(str(account_id), 0)))
 
 
 def _intent(row: Any) -> Intent:

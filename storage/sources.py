@@ -25,13 +25,15 @@ MAX_ERROR = 1024
 class SourceRepository(Repository):
     """The sources of one app's calendars."""
 
-    async def open(self, calendar_id: UUID, *, empty: datetime | None = None) -> None:
+    async def open(self, calendar_id: UUID, *, empty: datetime | None = None, made_read_only: bool = False) -> None:
         """Begin to read a calendar, from the start, now; one that is read already begins anew.
 
         `empty` is since when there surely is nothing: what is written here needs not wait for the first round.
+        `made_read_only` says that the calendar has become read-only by it.
         """
         row: dict[str, Any] = {"token": None, "due_at": self.database.now(), "failures": 0, "last_error": None}
         row |= {"broken": [], "held": 0, "allowed": 0, "gone": None, "full_at": empty}
+        row |= {"made_read_only": made_read_only}
         statement = self.insert(SOURCES).values(row | {"app_id": self.app_id, "calendar_id": calendar_id})
         await self.run(statement.on_conflict_do_update(index_elements=["app_id", "calendar_id"], set_=row))
 
@@ -199,6 +201,7 @@ def _source(row: Any, token: str | None = None) -> Source:
         held=row.held,
         allowed=row.allowed,
         gone=row.gone,
+        made_read_only=row.made_read_only,
     )
 
 

@@ -108,6 +108,7 @@ class SourceRow(Table, table=True):
     held: int
     allowed: int
     gone: datetime | None = moment(nullable=True)
+    made_read_only: bool
 
 
 class ChannelRow(Table, table=True):

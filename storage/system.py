@@ -23,7 +23,7 @@ from storage.engine import Database
 from storage.idempotency import KEPT, KEYS_USED
 from storage.links import LINKS
 from storage.occurrences import SERIES
-from storage.outbox import INTENTS, LANES, read_lane
+from storage.outbox import INTENTS, LANES, decision_over, in_company, read_lane
 from storage.sources import SOURCES
 
 SWEPT_AT_ONCE = 1_000
@@ -75,13 +75,7 @@ class SystemUnit:
             ACCOUNTS.c.id == LANES.c.account_id,
             (ACCOUNTS.c.state != AccountState.ACTIVE) | (ACCOUNTS.c.blocked_until > now),
         )
-        beside = LANES.alias("beside")
-        company = exists().where(
-            beside.c.app_id == LANES.c.app_id,
-            beside.c.account_id == LANES.c.account_id,
-            beside.c.calendar_id != LANES.c.calendar_id,
-            beside.c.leased_until > now,
-        )
+        company = in_company(now)
         due = (
             select(LANES.c.app_id, LANES.c.calendar_id, LANES.c.account_id, LANES.c.alone)
             .where(LANES.c.due_at <= now, LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now), ~closed)
@@ -109,14 +103,8 @@ class SystemUnit:
         return [read_lane(row) for row in await self._rows(taken)]
 
     async def _decides(self, account_id: UUID) -> bool:
-        """Tell, and keep true to the end of the transaction, that nobody else hands out the lanes of an account now.
-
-        The lock of one lane does not stop who looks at another. On SQLite the transaction already is alone.
-        """
-        if self._database.is_sqlite:
-            return True
-        key = func.hashtextextended(str(account_id), 0)
-        return bool((await self._rows(select(func.pg_try_advisory_xact_lock(key))))[0][0])
+        """Tell, and keep true to the end of the transaction, that nobody else hands out the lanes of an account now."""
+        return self._database.is_sqlite or bool((await self._rows(decision_over(account_id)))[0][0])
 
     async def sweep(self) -> int:
         """Wake what should be awake: links that are behind without an intent, lanes with intents and no date.

@@ -15,6 +15,7 @@ from kalends.domain.events import Attendee, EventContent, EventState
 from kalends.domain.recurrence import Override, Recurrence
 
 _Place: TypeAlias = tuple[str, Any]
+_WHEN: _Place = ("when", "")
 _FIELDS = (
     "summary",
     "location",
@@ -29,6 +30,7 @@ _FIELDS = (
     "on_conflict",
 )
 _SETS = ("attendees", "metadata", "rdates", "exdates", "overrides")
+_WORDS = ("summary", "location", "description", "metadata", "rule", "overrides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,23 @@ def arrived(agreed: Agreement, sent: Agreement, theirs: EventState) -> Agreement
     return Agreement(_state(ours), _state(_taking(before, their, places)))
 
 
+def in_common(ours: EventState, shown: EventState, theirs: EventState) -> Agreement:
+    """Return what two agree on that were never in step; `shown` is what theirs would show for ours.
+
+    They agree on what they say alike. What only one of them says is that one's change, and words that differ, or times,
+    are changes of both: nobody's are lost. Where answers and the like differ, they are a change of theirs.
+    """
+    mine, would, their = _places(ours), _places(shown), _places(theirs)
+    nothing = _places(EventState(ours.when, EventContent("")))
+    for place in _differing(would, their):
+        if place == _WHEN:
+            mine[place], would[place] = theirs.when, ours.when
+        elif place[0] in _WORDS or would.get(place) is None or their.get(place) is None:
+            for each in (mine, would):
+                each.pop(place, None)
+    return Agreement(_state(nothing | mine), _state(nothing | would))
+
+
 def unanswered(state: EventState) -> EventState:
     """Return a state without the attendees' answers."""
     attendees = tuple(Attendee(each.email) for each in state.content.attendees)
@@ -115,7 +134,7 @@ def _differing(one: Mapping[_Place, Any], other: Mapping[_Place, Any]) -> set[_P
 
 def _places(state: EventState) -> dict[_Place, Any]:
     content, recurrence = state.content, state.recurrence
-    places: dict[_Place, Any] = {("when", ""): state.when}
+    places: dict[_Place, Any] = {_WHEN: state.when}
     places |= {(name, ""): getattr(content, name) for name in _FIELDS}
     places |= {("attendees", each.email.lower()): each for each in content.attendees}
     places |= {("metadata", key): value for key, value in content.metadata.items()}

@@ -16,7 +16,8 @@ and where they never were in step, who has it:
 (1) REMOVE where somebody else organises it: whoever is only invited cannot keep it alive. DROP where ours is cancelled:
     it needs no copy.
 (2) DELETE where nothing changed but attendees' answers: they are no reason to bring a deleted event back.
-(3) Or CONFLICT: as if both had been in step on what we had sent, and what theirs says otherwise were their change.
+(3) Or CONFLICT: as if both had been in step on what we had sent, and what theirs says otherwise were their change; or,
+    where we had sent nothing, on what both say alike.
 
 Nobody's change is lost: what both sides changed in different places is merged; where they changed the same place in
 different ways, it is a conflict, and neither side is touched until a person decides. Everything here is pure.

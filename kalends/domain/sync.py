@@ -116,9 +116,9 @@ class Source:
     """Where a calendar's events come from, and how far we have read there.
 
     `token` is the provider's mark of how far; without one, the next round reads everything. `broken` are the names of
-    what could not be read in the last round, and why. `held` is how many
-    deletions a person must confirm before they are done here too, `allowed` how many were confirmed. `gone` is since
-    when the provider has no such calendar.
+    what could not be read in the last round, and why. `held` is how many deletions a person must confirm before they
+    are done here too, `allowed` how many were confirmed. `gone` is since when the provider has no such calendar.
+    `made_read_only` says that the calendar became read-only with its source, and is so no longer than that.
     """
 
     calendar_id: UUID
@@ -132,6 +132,7 @@ class Source:
     held: int = 0
     allowed: int = 0
     gone: datetime | None = None
+    made_read_only: bool = False
 
     @property
     def writable(self) -> bool:

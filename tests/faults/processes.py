@@ -1,4 +1,4 @@
-"""`kalends` processes that can be killed, frozen and started again. Each is ended by its own process id."""
+"""Processes that can be killed, frozen and started again. Each is ended by its own process id."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-KALENDS = Path(sys.executable).with_name("kalends")
+import httpx
+
+KALENDS = str(Path(sys.executable).with_name("kalends"))
 HOST = "127.0.0.1"
 
 
 class Process:
-    """One `kalends` command that keeps running. What it logs is kept in a file, over all its lives."""
+    """One command that keeps running. What it logs is kept in a file, over all its lives."""
 
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.deaths: list[str] = []
-        self._arguments = arguments
+        self._command = command
         self._environment = environment
         self._folder = folder
         self._log = folder / f"{name}.log"
@@ -32,7 +34,7 @@ class Process:
         """Start it; a former life must have ended."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                KALENDS, *self._arguments, env=self._environment, cwd=self._folder, stdout=log, stderr=log
+                *self._command, env=self._environment, cwd=self._folder, stdout=log, stderr=log
             )
 
     def freeze(self) -> None:
@@ -58,6 +60,17 @@ class Process:
         """Kill it and start it at once."""
         await self.kill()
         await self.start()
+
+    async def killed(self) -> bool:
+        """Wait for it to have killed itself; note where it ended otherwise. Tell which."""
+        process = self._process
+        if process is None:
+            return False
+        if await process.wait() != -signal.SIGKILL:
+            await self.kill()
+            return False
+        self._process = None
+        return True
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Return what it has logged."""
@@ -91,3 +104,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+async def answers(url: str) -> bool:
+    """Tell whether somebody answers there, whatever it is."""
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await client.get(url, timeout=2)
+    except httpx.TransportError:
+        return False
+    return True

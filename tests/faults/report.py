@@ -1,10 +1,12 @@
-"""What a run shows: progress, and one table at the end."""
+"""What a run shows: progress, one table at the end, and the same as Markdown for docs/reliability.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
+from statistics import median
 
 from rich.console import Console
 from rich.progress import (
@@ -20,51 +22,87 @@ from rich.table import Table
 
 from tests.faults.verify import Findings
 
-COLUMNS = (
-    "scenario",
-    "database",
-    "calls",
-    "kills",
-    "acknowledged",
-    "lost",
-    "doubled",
-    "diverged",
-    "repeated calls",
-    "converged in",
-    "verdict",
-)
-WIDTH = 135  # a narrower terminal wraps the table's lines, and loses nothing
+WORDS = ("provider", "scenario", "database")
+NUMBERS = ("rounds", "calls", "faults", "done", "lost", "doubled", "diverged", "repeated", "s to converge (p50, max)")
+COLUMNS = (*WORDS, *NUMBERS, "verdict")
+WIDTH = 145  # a narrower terminal wraps the table's lines, and loses nothing
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 @dataclass
 class Result:
-    """What came of one scenario on one database."""
+    """What came of one round of a scenario: with one provider, on one database.
 
+    `calls` are the entries that people and clients began, `done` those that were acknowledged. `faults` are those that
+    the scenario is about. `inapplicable` says why there is no such fault: then nothing was played.
+    """
+
+    provider: str
     scenario: str
     database: str
-    calls: int
-    kills: int = 0
-    acknowledged: int = 0
+    calls: int = 0
+    faults: int = 0
+    done: int = 0
     lost: int = 0
     doubled: int = 0
     diverged: int = 0
     repeated: int = 0
     seconds_to_converge: float = 0.0
     seconds: float = 0.0
+    inapplicable: str = ""
     resent: dict[str, int] = field(default_factory=dict)
+    met: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
+    def title(self) -> str:
+        """Which round it is of."""
+        return f"{self.scenario} with {self.provider} on {DATABASES[self.database]}"
+
+    @property
     def passed(self) -> bool:
         """Whether everything that is promised was kept."""
-        return not (self.lost or self.doubled or self.diverged or self.problems) and self.acknowledged == self.calls
+        return not (self.lost or self.doubled or self.diverged or self.problems) and self.done == self.calls
 
-    def cells(self) -> list[str]:
-        """Return the table's row."""
-        numbers = (self.calls, self.kills, self.acknowledged, self.lost, self.doubled, self.diverged, self.repeated)
-        end = [f"{self.seconds_to_converge:.1f} s", "kept" if self.passed else "BROKEN"]
-        return [self.scenario, self.database, *(f"{number:,}" for number in numbers), *end]
+
+def rows(results: Sequence[Result]) -> Iterator[tuple[list[str], bool]]:
+    """Yield the table's rows, the rounds of one kind as one, and whether all of it was kept."""
+    played = [each for each in results if not each.inapplicable]
+    for _, group in groupby(played, lambda each: each.title):
+        rounds = list(group)
+        first, kept = rounds[0], all(each.passed for each in rounds)
+        words = [first.provider, first.scenario, DATABASES[first.database]]
+        names = ("calls", "faults", "done", "lost", "doubled", "diverged", "repeated")
+        sums = [sum(getattr(each, name) for each in rounds) for name in names]
+        times = [each.seconds_to_converge for each in rounds]
+        end = [f"{median(times):.1f}, {max(times):.1f}", "kept" if kept else "BROKEN"]
+        yield [*words, *(f"{number:,}" for number in (len(rounds), *sums)), *end], kept
+
+
+def inapplicable(results: Sequence[Result]) -> Iterator[str]:
+    """Yield what does not apply, and why, each reason once."""
+    reasons = dict.fromkeys(each.inapplicable for each in results if each.inapplicable)
+    for reason in reasons:
+        names = dict.fromkeys(f"`{each.scenario}`" for each in results if each.inapplicable == reason)
+        yield f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not apply: {reason}"
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """Return the tables for docs/reliability.md: one for each provider, and what does not apply below it."""
+    parts = []
+    for provider, group in groupby(results, lambda each: each.provider):
+        mine = list(group)
+        lines = [
+            f"### {provider}",
+            "",
+            f"| {' | '.join(COLUMNS[1:])} |",
+            f"|{'|'.join(['---'] * 2 + ['--:'] * len(NUMBERS) + ['---'])}|",
+        ]
+        lines += [f"| `{cells[1]}` | {' | '.join(cells[2:])} |" for cells, _ in rows(mine)]
+        missing = [f"- {each}." for each in inapplicable(mine)]
+        parts.append("\n".join([*lines, *([""] if missing else []), *missing]))
+    return "\n\n".join(parts) + "\n"
 
 
 def complaints(findings: Findings, shown: int = 5) -> list[str]:
@@ -81,8 +119,9 @@ def complaints(findings: Findings, shown: int = 5) -> list[str]:
 class Screen:
     """Progress for people on a terminal, plain lines elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool) -> None:
         self.console = Console()
+        self._alone = alone  # one round at a time
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -91,7 +130,7 @@ class Screen:
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Bar]:
         """Show how far a scenario is."""
-        if not self.console.is_terminal:
+        if not (self.console.is_terminal and self._alone):
             self.say(f"{title}: {total:,} calls")
             yield Bar()
             return
@@ -102,17 +141,20 @@ class Screen:
     def table(self, results: Sequence[Result]) -> None:
         """Print the table, and below it what is to be said about single rows."""
         table = Table(title="Faults", title_justify="left")
-        for number, name in enumerate(COLUMNS):
-            table.add_column(name, justify="right" if 2 <= number <= 9 else "left", no_wrap=number < 2)
-        for result in results:
-            table.add_row(*result.cells(), style=None if result.passed else "red")
+        for name in COLUMNS:
+            table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name in WORDS)
+        for cells, kept in rows(results):
+            table.add_row(*cells, style=None if kept else "red")
         wide = Console(width=max(self.console.width, WIDTH))
         wide.print(table)
+        for provider, group in groupby(results, lambda each: each.provider):
+            for line in inapplicable(list(group)):
+                self.say(f"  {provider}: {line}")
         for result in results:
             for line in result.notes:
-                self.say(f"  {result.scenario} on {result.database}: {line}")
+                self.say(f"  {result.title}: {line}")
             for line in result.problems:
-                self.say(f"! {result.scenario} on {result.database}: {line}")
+                self.say(f"! {result.title}: {line}")
 
 
 class Bar:

@@ -1,17 +1,19 @@
-"""The stage of one scenario: a server, its workers, a database of their own and a client that keeps a ledger."""
+"""The stage of one round: a server, its workers, a database of their own, a provider, and all who use them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from kalends.domain.access import Scope
 from kalends.domain.values import utc_now
@@ -20,18 +22,21 @@ from resolvers.access import create_app, create_key, operator
 from resolvers.services import Services
 from storage.engine import Database
 from storage.migrate import migrate
+from storage.secrets import new_key
 from storage.unit_of_work import Storage
 from tests.faults import client as ask
 from tests.faults.client import Client
 from tests.faults.databases import Home
-from tests.faults.ledger import Entry
-from tests.faults.processes import HOST, Process, environment, free_port
-from tests.faults.verify import Observer
+from tests.faults.ledger import Entry, Ledger
+from tests.faults.observer import Observer
+from tests.faults.people import Callers, Decider, People
+from tests.faults.places.place import OWNERS, ZONE, Faults, Place, Surroundings, address_of
+from tests.faults.processes import HOST, KALENDS, Process, environment, free_port
+from tests.faults.verify import apart
 
 CONNECTIONS = 24
-OWNERS, CALENDARS_EACH = 3, 2
-LEASE, CALL, POLL = 4.0, 2.0, 0.2
-SETTINGS = {
+LEASE, CALL, POLL, LOOK = 4.0, 2.0, 0.2, 1.0
+SETTINGS: dict[str, object] = {
     "SYNC_LEASE_SECONDS": LEASE,
     "SYNC_CALL_SECONDS": CALL,
     "SYNC_AT_ONCE_SECONDS": CALL,
@@ -39,8 +44,23 @@ SETTINGS = {
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "json",
 }
-TEN_PERCENT = {"latency": 0.005, "unavailable": 0.04, "replyLost": 0.04, "throttled": 0.02, "retryAfter": 0.2}
-READY_SECONDS, DRAIN_SECONDS = 30, 120
+TEN_PERCENT = Faults(0.005, unavailable=0.04, throttled=0.02, reply_lost=0.02, half_body=0.015, hang=0.005)
+READY_SECONDS, DRAIN_SECONDS = 120, 180
+DEFECTS = ("worker.defect", "provider.defect", "unexpected error", "worker.swept")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a scenario wants its stage.
+
+    `inside`: the worker runs in the server. `look`: seconds between looks for changes at the provider. `hooks`: the
+    provider calls. `page`: so many events at most are in one list.
+    """
+
+    inside: bool = True
+    look: float = LOOK
+    hooks: bool = False
+    page: int | None = None
 
 
 async def _founded(url: str) -> str:
@@ -63,60 +83,73 @@ async def until(holds: Callable[[], Awaitable[bool]], *, every: float = 0.1) -> 
 
 
 class Stage:
-    """What a scenario plays on. `owners` are calendars by account; `problems` fail the scenario, `notes` do not."""
+    """What a scenario plays on. `problems` fail the scenario, `notes` do not; `faults` counts what has gone wrong.
 
-    def __init__(self, home: Home, url: str, folder: Path, chance: random.Random, settings: dict[str, Any]) -> None:
+    `storm` is for how many seconds an account refuses everything, where it does.
+    """
+
+    def __init__(self, home: Home, folder: Path, chance: random.Random, setting: Setting) -> None:
         self.home = home
-        self.url = url
         self.folder = folder
         self.chance = chance
-        self.settings = settings
-        self.observer = Observer(url)
+        self.setting = setting
+        self.storm = 60.0
+        self.ledger = Ledger(chance)
         self.workers: list[Process] = []
-        self.owners: list[list[str]] = []
-        self.entries: list[Entry] = []
         self.done = 0
-        self.kills = 0
+        self.faults: Counter[str] = Counter()
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.on_progress: Callable[[int], None] = lambda _done: None
+        self.url: str
+        self.place: Place
+        self.observer: Observer
         self.server: Process
         self.client: Client
+        self.people: People
+        self.callers: Callers
+        self.decider: Decider
+        self._settings: dict[str, object]
         self._started: list[Process] = []
 
     @property
     def calendars(self) -> list[str]:
         """Every calendar, of all accounts in turn."""
-        return [calendar for each in zip(*self.owners, strict=True) for calendar in each]
+        owners = [self.place.of(owner) for owner in range(OWNERS)]
+        return [calendar for each in zip(*owners, strict=True) for calendar in each]
 
-    async def open(self) -> None:
-        """Create everything and wait until the server is ready."""
-        token = await _founded(self.url)
+    async def open(self, url: str, make: type[Place]) -> None:
+        """Create everything and wait until the server is ready and has looked at every calendar."""
         port = free_port()
-        self.server = self._process("server", ["serve", "--host", HOST, "--port", str(port)])
+        around = Surroundings(self.folder, url, f"http://{HOST}:{port}", self.setting.hooks, self.setting.page)
+        self.url, self.place, self.observer = url, make(around), Observer(url)
+        token = await _founded(url)
+        await self.place.open()
+        own = {"DATABASE_URL": url, "WORKER": str(self.setting.inside).lower(), "SECRET_KEYS": new_key()}
+        self._settings = SETTINGS | own | {"SYNC_POLL_SECONDS": self.setting.look} | self.place.settings()
+        self.server = self._process("server", [KALENDS, "serve", "--host", HOST, "--port", str(port)])
         await self.server.start()
-        self.client = Client(f"http://{HOST}:{port}", token, CONNECTIONS + 2)
+        self.client = Client(around.kalends, token, CONNECTIONS + 2)
+        self.people = People(self.place, self.ledger)
+        self.callers = Callers(self.client, self.place, self.ledger, self.people, self.observer)
+        self.decider = Decider(self.client, self.ledger, self.observer)
         await self.ready()
         for number in range(OWNERS):
-            person = {"name": f"Owner {number}", "email": f"owner-{number}@example.com", "timeZone": "Europe/Berlin"}
+            person = {"name": f"Owner {number}", "email": address_of(number), "timeZone": ZONE}
             owner = (await self.client.call(ask.RESOURCE, input=person))["resource"]["id"]
-            calendars = []
-            for each in range(CALENDARS_EACH):
-                calendar = {"name": f"Calendar {number}.{each}", "resourceId": owner, "provider": "sandbox"}
-                calendars.append((await self.client.call(ask.CALENDAR, input=calendar))["calendar"]["id"])
-            self.owners.append(calendars)
+            await self.place.connect(self.client, number, owner)
 
     async def end(self) -> None:
-        """End every process that was started here; one that had ended by itself is a problem."""
+        """End every process of Kalends; one that had ended by itself is a problem."""
         for process in self._started:
             await process.kill()
 
     async def close(self) -> None:
         """End everything that was started here."""
         await self.end()
-        if hasattr(self, "client"):
-            await self.client.close()
-        await self.observer.close()
+        for each in ("client", "place", "observer"):
+            if hasattr(self, each):
+                await getattr(self, each).close()
 
     async def ready(self) -> None:
         """Wait until the server takes requests."""
@@ -128,59 +161,58 @@ class Stage:
 
     async def start_worker(self) -> Process:
         """Start one more worker process."""
-        worker = self._process(f"worker-{len(self.workers)}", ["worker"])
+        return await self._worker([KALENDS, "worker"])
+
+    async def start_mortal(self, point: str, survives: int) -> Process:
+        """Start a worker that kills itself where a push is at a point, for the first time after so many."""
+        return await self._worker([sys.executable, "-m", "tests.faults.mortal", point, str(survives), "worker"])
+
+    async def start_careless(self, way: str) -> Process:
+        """Start a worker with a defect."""
+        return await self._worker([sys.executable, "-m", "tests.faults.careless", way, "worker"])
+
+    async def _worker(self, command: list[str]) -> Process:
+        worker = self._process(f"worker-{len(self.workers)}", command)
         self.workers.append(worker)
         await worker.start()
         return worker
 
-    def _process(self, name: str, arguments: list[str]) -> Process:
-        process = Process(name, arguments, environment(self.settings), self.folder)
+    def _process(self, name: str, command: list[str]) -> Process:
+        process = Process(name, command, environment(self._settings), self.folder)
         self._started.append(process)
         return process
 
-    async def misbehave(self, faults: dict[str, Any], owners: Iterable[int] = range(OWNERS)) -> None:
-        """Have the sandbox treat these owners' accounts so."""
-        for number in owners:
-            await self.client.call(ask.MISBEHAVE, input={"calendarId": self.owners[number][0]} | faults)
+    def draw(self, count: int, *, changes: float = 0.0, sync: float = 0.25) -> list[Entry]:
+        """Return so many new entries."""
+        return self.ledger.draw(self.calendars, count, changes=changes, sync=sync)
 
-    async def play(self, entries: Sequence[Entry]) -> None:
-        """Do everything that the entries ask for, over several connections at once."""
-        known = {entry.key for entry in self.entries}
-        self.entries += [entry for entry in entries if entry.key not in known]
-        rest = iter(entries)
+    async def play(self, entries: Sequence[Entry], *, there: float = 0.0) -> None:
+        """Do all that the entries ask for, over several connections at once.
+
+        Meanwhile, people do things there: `there` for each entry.
+        """
+        rest, goal = iter(entries), self.done + len(entries)
+        left = round(len(entries) * there)
 
         async def connection() -> None:
             for entry in rest:
-                await self._perform(entry)
+                await self.callers.perform(entry)
                 self.done += 1
                 self.on_progress(self.done)
+
+        async def others() -> None:
+            nonlocal left
+            while left > 0:
+                left -= 1
+                await self.people.act()
+                if self.done < goal:
+                    await asyncio.sleep(self.chance.uniform(0, 0.1))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(CONNECTIONS):
                 group.create_task(connection())
-
-    async def _perform(self, entry: Entry) -> None:
-        if not entry.acknowledged:
-            event = (await self.client.call(ask.CREATE, input=entry.to_create()))["event"]
-            entry.event_id, entry.version = event["id"], event["version"]
-        for step in entry.steps:
-            await getattr(self, f"_{step}")(entry)
-
-    async def _update(self, entry: Entry) -> None:
-        changes = entry.revise()
-        answer = await self.client.call(ask.UPDATE, id=entry.event_id, input=changes | {"syncProvider": entry.sync})
-        entry.said |= changes
-        entry.version = answer["event"]["version"]
-
-    async def _cancel(self, entry: Entry) -> None:
-        answer = await self.client.call(ask.CANCEL, id=entry.event_id)
-        entry.cancelled = True
-        entry.version = answer["event"]["version"]
-
-    async def _delete(self, entry: Entry) -> None:
-        await self.client.call(ask.DELETE, missing_is_done=True, id=entry.event_id)
-        entry.deleted = True
-        entry.version += 1
+            for _ in range(2):
+                group.create_task(others())
 
     async def moments(self, times: int, of: int, within: float = 0.3) -> AsyncIterator[None]:
         """Yield at random moments of a load of so many calls, whatever its pace."""
@@ -196,48 +228,64 @@ class Stage:
             yield
 
     async def drain(self) -> float:
-        """Wait until every event has reached its provider; return after how many seconds."""
-        begun = time.monotonic()
+        """Wait until both sides say the same, and still do after one more look; return after how many seconds."""
+        begun, reached = time.monotonic(), 0.0
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await until(self.is_drained)
+                while True:
+                    last = datetime.now(UTC)
+                    await until(lambda since=last: self._comes_to_rest(since), every=0.3)  # type: ignore[misc]
+                    reached = time.monotonic() - begun
+                    now = datetime.now(UTC)
+                    await until(lambda since=now: self.observer.looked_since(since), every=0.3)  # type: ignore[misc]
+                    if await self.is_in_step():
+                        return reached
         except TimeoutError:
-            self.problems.append(f"not drained after {DRAIN_SECONDS} s")
+            self.problems.append(f"the sides were not in step after {DRAIN_SECONDS} s")
         return time.monotonic() - begun
 
-    async def is_drained(self) -> bool:
-        """Tell whether every event has reached its provider."""
-        return not await self.observer.waiting()
+    async def is_in_step(self, calendars: Iterable[str] | None = None) -> bool:
+        """Tell whether both sides say the same, in these calendars or in all."""
+        if calendars is None and await self.observer.waiting():
+            return False
+        return not apart(await self.observer.rows(), await self.place.everything(), self.place, calendars)
 
-    def review_logs(self) -> None:
-        """Take what the processes should never log as problems."""
+    async def _comes_to_rest(self, since: datetime) -> bool:
+        """Tell whether both sides say the same. What waits for a person is decided once there is no more news."""
+        if await self.is_in_step():
+            return True
+        if await self.observer.looked_since(since):
+            await self.decider.decide()
+        return False
+
+    async def review(self) -> None:
+        """Take what nobody should ever log, or send, as problems; count what has gone wrong."""
+        self.problems += [f"the provider would not understand: {each}" for each in (await self.place.violations())[:5]]
+        self.faults.update(await self.place.met())
         seen: Counter[str] = Counter()
         for process in self._started:
             self.problems += process.deaths
             for entry in process.entries():
                 event = str(entry.get("event", ""))
-                if event in ("worker.defect", "provider.defect", "unexpected error", "worker.swept"):
-                    seen[event] += 1
-                    if seen[event] == 1:
-                        detail = entry.get("traceback") or entry.get("exception") or entry.get("found") or ""
-                        self.problems.append(f"{process.name} logged {event!r}: {str(detail)[-1500:]}")
-                elif entry.get("level") in ("error", "critical"):
-                    seen[event] += 1
-                    if seen[event] == 1:
-                        self.problems.append(f"{process.name} logged {event[:300]!r} {str(entry)[-1500:]}")
+                if event not in DEFECTS and entry.get("level") not in ("error", "critical"):
+                    continue
+                seen[event] += 1
+                if seen[event] == 1:
+                    detail = entry.get("traceback") or entry.get("exception") or entry.get("found") or entry
+                    self.problems.append(f"{process.name} logged {event[:300]!r}: {str(detail)[-1500:]}")
         self.problems += [f"{number} times: {event[:100]!r}" for event, number in seen.items() if number > 1]
 
 
 @asynccontextmanager
-async def open_stage(home: Home, name: str, chance: random.Random, *, inside_worker: bool) -> AsyncIterator[Stage]:
+async def open_stage(
+    home: Home, name: str, chance: random.Random, make: type[Place], setting: Setting
+) -> AsyncIterator[Stage]:
     """Set a stage, and leave nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix=f"kalends-faults-{name}-"))
     try:
-        url = await home.new(f"faults_{name.replace('-', '_')}_{chance.randrange(10**6)}", folder)
-        settings = SETTINGS | {"DATABASE_URL": url, "WORKER": str(inside_worker).lower()}
-        stage = Stage(home, url, folder, chance, settings)
+        stage = Stage(home, folder, chance, setting)
         try:
-            await stage.open()
+            await stage.open(await home.new(f"faults_{name.replace('-', '_')}_{time.time_ns()}", folder), make)
             yield stage
         finally:
             await stage.close()

@@ -1,35 +1,33 @@
-"""The judgement: the database, read as it lies there, against what clients were told.
+"""The judgement: the database and the providers' sides, as they lie there, against what everybody was told.
 
-The comparison of events with their copies is written out here a second time, so that a defect in the provider's own
-words would be seen.
+How an event and its copy are compared is written out here, and in `places/`, a second time, so that a defect in the
+providers' own words would be seen.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row, Table, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Row
 
-from storage.engine import Database
-from storage.idempotency import KEYS_USED
-from storage.links import LINKS
-from storage.models import EventRow
-from storage.outbox import INTENTS, LANES
-from storage.repository import table_of
-from storage.sync_models import SandboxEventRow
-from tests.faults.ledger import Entry
+from providers.interface import Identity
+from tests.faults.ledger import CANCELLED, FIELDS, Entry, Ledger, Said
+from tests.faults.observer import Rows
+from tests.faults.places.place import Copy, Place
+from tests.faults.places.sandbox import Sandbox, in_the_sandboxs_words
+from tests.faults.sayings import invented, outlived, unheard
 
-EVENTS, COPIES = table_of(EventRow), table_of(SandboxEventRow)
+GENERATIONS = range(6)  # of the names that one event gives its copies
 
 
 @dataclass
 class Findings:
-    """What is wrong, item by item, and how many of the provider's calls were repetitions."""
+    """What is wrong, item by item, and how many of Kalends' writes were repetitions."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -42,194 +40,167 @@ class Findings:
         return len(self.lost), len(self.doubled), len(self.diverged)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Everything that the judgement reads."""
-
-    events: Sequence[Row[Any]]
-    links: Sequence[Row[Any]]
-    intents: Sequence[Row[Any]]
-    copies: Sequence[Row[Any]]
-    keys: Sequence[Row[Any]]
-
-
-class Observer:
-    """Reads one scenario's database from outside, as the operator of the database could."""
-
-    def __init__(self, url: str) -> None:
-        self.database = Database(url, pool_size=2)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.database.close()
-
-    async def waiting(self) -> int:
-        """Return how many events still have to reach their provider, without dead letters."""
-        async with self.database.reader.connect() as connection:
-            behind = select(LINKS.c.event_id).where(LINKS.c.pushed_version < LINKS.c.local_version)
-            due = select(INTENTS.c.event_id).where(INTENTS.c.due_at.is_not(None))
-            dead = select(INTENTS.c.event_id).where(INTENTS.c.due_at.is_(None))
-            both = behind.where(LINKS.c.event_id.not_in(dead)).union(due).subquery()
-            return int((await connection.execute(select(func.count()).select_from(both))).scalar_one())
-
-    async def leased(self) -> dict[Any, int]:
-        """Return the fences of the lanes that somebody holds."""
-        held = LANES.c.leased_until > self.database.now()
-        async with self.database.reader.connect() as connection:
-            rows = (await connection.execute(select(LANES.c.calendar_id, LANES.c.fence).where(held))).all()
-        return {row.calendar_id: row.fence for row in rows}
-
-    async def fences(self) -> dict[Any, int]:
-        """Return the fence of every lane."""
-        async with self.database.reader.connect() as connection:
-            rows = (await connection.execute(select(LANES.c.calendar_id, LANES.c.fence))).all()
-        return {row.calendar_id: row.fence for row in rows}
-
-    async def synced_between(self, calendars: set[str], since: datetime, until: datetime) -> int:
-        """Return how many events of these calendars last reached their provider in a span of time."""
-        async with self.database.reader.connect() as connection:
-            query = select(LINKS.c.calendar_id).where(LINKS.c.last_synced_at.between(since, until))
-            rows = (await connection.execute(query)).all()
-        return sum(str(row.calendar_id) in calendars for row in rows)
-
-    async def rows(self) -> Rows:
-        """Read everything, in one transaction that cannot write."""
-        async with self.database.reader.connect() as connection:
-            if not self.database.is_sqlite:
-                await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-            tables = (EVENTS, LINKS, INTENTS, COPIES, KEYS_USED)
-            return Rows(*[await _all(connection, table) for table in tables])
-
-
-async def _all(connection: AsyncConnection, table: Table) -> Sequence[Row[Any]]:
-    return (await connection.execute(select(table))).all()
-
-
-def judge(rows: Rows, entries: Sequence[Entry]) -> Findings:
-    """Compare the database with what clients know."""
+def judge(rows: Rows, copies: Sequence[Copy], writes: Mapping[str, int], ledger: Ledger, place: Place) -> Findings:
+    """Compare both sides with each other, and with what everybody knows."""
     found = Findings()
-    _judge_events(found, rows, entries)
-    _judge_copies(found, rows)
+    _judge_copies(found, rows, copies, ledger, place)
+    _judge_entries(found, rows, ledger)
     _judge_outbox(found, rows)
-    expected = {f"{entry.event_id}@kalends": entry.version for entry in entries}
-    versions = {row.uid: row.version for row in rows.events}
-    for copy in rows.copies:
-        uid = copy.body["iCalUID"]
-        found.repeated += max(0, copy.calls - versions.get(uid, expected.get(uid, copy.calls)))
+    found.repeated = _repeated(writes, ledger)
     return found
 
 
-def _judge_events(found: Findings, rows: Rows, entries: Sequence[Entry]) -> None:
-    """Each acknowledged key is exactly one event, and that event is what its client was told."""
-    by_key: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in rows.events:
-        by_key[row.meta.get("key", "")].append(row)
-    results = {row.key: row.result for row in rows.keys}
-    for entry in entries:
-        stored = by_key.pop(entry.key, [])
-        found.doubled += [f"{entry.key}: a second event {row.id}" for row in stored[1:]]
-        if not entry.acknowledged:
+def apart(rows: Rows, copies: Sequence[Copy], place: Place, calendars: Iterable[str] | None = None) -> bool:
+    """Tell whether the two sides do not say the same yet, in these calendars or in all."""
+    wanted = set(place.links) if calendars is None else set(calendars)
+    links = {row.event_id: row for row in rows.links}
+    there = {(copy.calendar, copy.name): copy for copy in copies if copy.calendar in wanted}
+    for event in rows.events:
+        if str(event.calendar_id) not in wanted:
             continue
-        mine = next((row for row in stored if str(row.id) == entry.event_id), None)
-        if entry.deleted:
-            if mine is not None:
-                found.diverged.append(f"{entry.key}: deleted, and still stored, or still waiting for its provider")
-            continue
-        if mine is None:
-            found.lost.append(f"{entry.key}: acknowledged as {entry.event_id}, and not stored")
-        elif (wrong := _differences(_as_asked(entry), _as_stored(mine))) != "":
-            found.lost.append(f"{entry.key}: acknowledged otherwise than stored: {wrong}")
-        if results.get(entry.key) != [entry.event_id]:
-            found.doubled.append(f"{entry.key}: its key stands for {results.get(entry.key)}")
-    for key, strangers in by_key.items():
-        found.doubled += [f"event {row.id} belongs to nobody's key ({key!r})" for row in strangers]
+        link = links.get(event.id)
+        copy = None if link is None else there.pop((str(event.calendar_id), link.remote_id), None)
+        if event.deleted_at is not None or link is None or link.conflict is not None:
+            return True
+        if (copy is None and event.status != CANCELLED) or (copy is not None and _differences(event, copy, place)):
+            return True
+    return bool(there)
 
 
-def _judge_copies(found: Findings, rows: Rows) -> None:
+def _judge_copies(found: Findings, rows: Rows, copies: Sequence[Copy], ledger: Ledger, place: Place) -> None:
     """Each event has exactly one live copy, which says what the event says; nothing else is alive."""
     links = {row.event_id: row for row in rows.links}
-    alive: dict[str, list[Row[Any]]] = defaultdict(list)
-    for copy in rows.copies:
-        if not copy.deleted:
-            alive[copy.body["iCalUID"]].append(copy)
+    there = {(copy.calendar, copy.name): copy for copy in copies}
+    with_copy = set()
     for event in rows.events:
         if event.deleted_at is not None:
             continue
-        copies = alive.pop(event.uid, [])
-        found.doubled += [f"event {event.id}: a second copy {copy.remote_id}" for copy in copies[1:]]
         link = links.get(event.id)
+        copy = None if link is None else there.pop((str(event.calendar_id), link.remote_id), None)
         if link is None or link.pushed_version != event.version or link.local_version != event.version:
             pushed = link.pushed_version if link else None
             found.diverged.append(f"event {event.id}: version {event.version}, pushed {pushed}")
-        never_sent = event.status == "CANCELLED" and link is not None and link.attempted_version == 0
-        if not copies and not never_sent and link is not None and link.pushed_version > 0:
+        elif link.conflict is not None:
+            found.diverged.append(f"event {event.id}: its conflict waits for somebody")
+        if copy is not None:
+            with_copy.add(_entry_of(event, ledger))
+            if wrong := _differences(event, copy, place):
+                found.diverged.append(f"event {event.id}: the copy differs: {wrong}")
+        elif link is not None and link.pushed_version > 0 and not _needs_none(event, link, place):
             found.lost.append(f"event {event.id}: no copy at its provider")
-        elif copies and (wrong := _differences(_in_the_providers_words(event), dict(copies[0].body))):
-            found.diverged.append(f"event {event.id}: the copy differs: {wrong}")
-    for uid, ghosts in alive.items():
-        found.diverged += [f"copy {copy.remote_id}: alive without its event {uid}" for copy in ghosts]
+    for ghost in there.values():
+        if (entry := ledger.of(ghost.description)) is not None and entry in with_copy:
+            found.doubled.append(f"copy {ghost.name}: a second one of {ghost.description[-16:]!r}")
+        else:
+            found.diverged.append(f"copy {ghost.name}: alive without an event of ours")
+
+
+def _needs_none(event: Row[Any], link: Row[Any], place: Place) -> bool:
+    """Tell whether an event may be without a copy: cancelled, where that deletes it, or where it was never sent."""
+    return event.status == CANCELLED and (not place.keeps_cancelled or link.remote_id is None)
+
+
+def _judge_entries(found: Findings, rows: Rows, ledger: Ledger) -> None:
+    """Each entry is exactly one event, beside its twins, and all that was said of it is in its place."""
+    by_entry: dict[str, list[Row[Any]]] = defaultdict(list)
+    results = {row.key: row.result for row in rows.keys}
+    for row in rows.events:
+        entry = _entry_of(row, ledger)
+        if entry is None:
+            found.doubled.append(f"event {row.id} is nobody's ({row.summary!r})")
+        else:
+            by_entry[entry.key].append(row)
+    for entry in ledger:
+        stored = by_entry[entry.key]
+        allowed = {entry.event_id or str(min((row.id for row in stored), default="")), *entry.twins}
+        strangers = [row for row in stored if str(row.id) not in allowed]
+        found.doubled += [f"{entry.key}: a second event {row.id}" for row in strangers[entry.perhaps :]]
+        if not entry.done:
+            continue
+        alive = [row for row in stored if row.deleted_at is None]
+        found.diverged += [f"{entry.key}: deleted, and still waits" for row in stored if row.deleted_at is not None]
+        if not alive and not entry.deletions:
+            found.lost.append(f"{entry.key}: acknowledged, deleted by nobody, and not stored")
+            continue
+        finals = [_said(row) for row in alive]
+        found.lost += unheard(entry, finals)
+        found.lost += [f"{entry.key}: {each}" for row in alive if (each := _otherwise(entry, row))]
+        for final in finals:
+            found.diverged += invented(entry, final)
+        if alive and not entry.twins and not entry.perhaps and outlived(entry):
+            found.diverged.append(f"{entry.key}: deleted by somebody who knew all of it, and still there")
+        if not entry.there and results.get(entry.key) != [entry.event_id]:
+            found.doubled.append(f"{entry.key}: its key stands for {results.get(entry.key)}")
 
 
 def _judge_outbox(found: Findings, rows: Rows) -> None:
     """Nothing waits any more. What is behind as well was counted there."""
     behind = {row.event_id for row in rows.links if row.pushed_version < row.local_version}
     for row in rows.intents:
-        if row.event_id in behind:
-            continue
-        state = "a dead letter" if row.due_at is None else "still waiting"
-        found.diverged.append(f"event {row.event_id}: {state} after {row.attempts} attempts: {row.last_error}")
+        if row.event_id not in behind:
+            state = "a dead letter" if row.due_at is None else "still waiting"
+            found.diverged.append(f"event {row.event_id}: {state} after {row.attempts} attempts: {row.last_error}")
+    for row in rows.sources:
+        if row.held or row.gone or row.broken:
+            text = f"{row.held} deletions held, gone {row.gone}, unreadable {row.broken}"
+            found.diverged.append(f"calendar {row.calendar_id}: {text}")
 
 
-def _as_asked(entry: Entry) -> dict[str, Any]:
-    said = entry.said
-    return {
-        "what": said["what"],
-        "where": said["where"],
-        "description": said["description"],
-        "participants": said["participants"],
-        "start": datetime.fromisoformat(said["start"]),
-        "end": datetime.fromisoformat(said["end"]),
-        "calendar": entry.calendar_id,
-        "version": entry.version,
-        "status": "CANCELLED" if entry.cancelled else "CONFIRMED",
-    }
+def _entry_of(row: Row[Any], ledger: Ledger) -> Entry | None:
+    return ledger.of(row.description)
 
 
-def _as_stored(row: Row[Any]) -> dict[str, Any]:
+def _said(row: Row[Any]) -> Said:
     return {
         "what": row.summary,
         "where": row.location,
-        "description": row.description,
-        "participants": [email for email, _ in row.attendees],
-        "start": row.starts_at,
-        "end": row.ends_at,
-        "calendar": str(row.calendar_id),
-        "version": row.version,
+        "when": (row.starts_at.astimezone(UTC), row.ends_at.astimezone(UTC)),
         "status": row.status,
     }
 
 
-def _in_the_providers_words(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "iCalUID": row.uid,
-        "sequence": row.sequence,
-        "summary": row.summary,
-        "location": row.location,
-        "description": row.description,
-        "start": {"dateTime": row.start_wall.isoformat(), "timeZone": row.tzid},
-        "end": {"dateTime": row.end_wall.isoformat(), "timeZone": row.tzid},
-        "status": row.status.lower(),
-        "transparency": "transparent" if row.transparent else "opaque",
-        "ownResponse": row.partstat,
-        "attendees": [{"email": email, "responseStatus": answer} for email, answer in row.attendees],
-        "sendUpdates": "all" if row.send_invitations else "none",
-        "extendedProperties": {"private": row.meta},
+def _otherwise(entry: Entry, row: Row[Any]) -> str:
+    """Return what of an event is not as it was said, where nobody has changed it."""
+    wanted = {"description": entry.description, "participants": list(entry.guests), "calendar": entry.calendar_id}
+    stored = {
+        "description": row.description.strip(),
+        "participants": [email for email, _ in row.attendees],
+        "calendar": str(row.calendar_id),
     }
+    return _differing(wanted, stored)
 
 
-def _differences(wanted: dict[str, Any], there: dict[str, Any]) -> str:
+def _differences(event: Row[Any], copy: Copy, place: Place) -> str:
+    """Return what a copy says otherwise than its event."""
+    wanted = {
+        **_said(event),
+        "description": event.description.strip(),
+        "guests": sorted(email for email, _ in event.attendees) if place.keeps_guests else [],
+    }
+    there = {
+        **{name: copy.said[name] for name in FIELDS},
+        "description": copy.description.strip(),
+        "guests": sorted(copy.guests),
+    }
+    if isinstance(place, Sandbox):
+        wanted, there = wanted | in_the_sandboxs_words(event), there | dict(copy.whole)
+    return _differing(wanted, there)
+
+
+def _differing(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     differing = [name for name, value in wanted.items() if there.get(name) != value]
     return ", ".join(f"{name} {there.get(name)!r} instead of {wanted[name]!r}" for name in differing)[:300]
+
+
+def _repeated(writes: Mapping[str, int], ledger: Ledger) -> int:
+    """Return how many writes there were beyond one for each change of an event."""
+    left = Counter(writes)
+    repeated = 0
+    for entry in ledger:
+        ids = [each for each in (entry.event_id, *entry.twins) if each is not None]
+        names = {Identity(UUID(each), "", generation).key for each in ids for generation in GENERATIONS} | {entry.key}
+        repeated += max(0, sum(left.pop(name, 0) for name in names) - entry.writes)
+    return repeated
 
 
 def tally(counts: Counter[str]) -> str:

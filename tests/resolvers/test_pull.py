@@ -446,6 +446,22 @@ async def test_a_copy_that_a_whole_round_leaves_out_is_asked_for_before_its_even
     assert await titles(reading) == ["Number 0", "Number 1"]
 
 
+async def test_what_came_and_went_between_two_looks_is_asked_for_once_by_its_name(
+    reading: Stage, provider: Pages
+) -> None:
+    await reading.drain()
+    reading.advance(timedelta(seconds=1))
+    gone, stays = [await reading.create(summary) for summary in ("Deleted there", "Stays")]
+    await reading.drain()
+    provider.meddle(gone.id, delete=True)
+    await look(reading)
+    assert await titles(reading) == ["Stays"]
+    asked = len(provider.calls)
+    await look(reading)
+    assert len(provider.calls) == asked
+    assert provider.kinds(stays.id) == ["create", "find"]
+
+
 async def test_an_event_that_is_new_here_is_not_taken_for_deleted_there(reading: Stage, provider: Pages) -> None:
     await reading.drain()
     event = await reading.create()

@@ -198,7 +198,7 @@ async def test_progress_resets_the_back_off_so_that_one_failure_in_ten_starves_n
     assert len(failed) >= 4
     assert (await lane_row(stage)).failures == 0
     provider.before = nothing
-    stage.advance(timedelta(seconds=2))
+    stage.advance(EVER)
     await stage.turn()
     for event in events:
         await synced(stage, provider, event)
@@ -263,7 +263,7 @@ async def test_a_429_blocks_the_account_costs_no_attempt_and_no_call_is_made_mea
     await synced(stage, provider, stranger)
     made = len(provider.calls)
     for _ in range(5):
-        stage.advance(timedelta(seconds=11))
+        stage.advance(timedelta(seconds=5))
         await stage.drain()
         late = await stage.create("While it is blocked", calendar=other)
         await stage.create("While it is blocked", sync_now=True)
@@ -1170,6 +1170,31 @@ async def test_several_calendars_are_pushed_at_once(stage: Stage, provider: Scri
     for event in events:
         await synced(stage, provider, event)
     assert await stage.turn() == 0
+
+
+async def test_calendars_of_an_account_that_takes_one_call_at_a_time_are_pushed_at_once_one_after_the_other(
+    stage: Stage, provider: ScriptedProvider
+) -> None:
+    provider.capabilities = replace(provider.capabilities, one_call_at_a_time=True)
+    other = await stage.add_calendar("Another", account_of=stage.calendar)
+    workers: list[asyncio.Task[None]] = []
+    held: list[int] = []
+
+    async def count_holders(_call: Call) -> None:
+        async with stage.storage.reading(stage.app_id) as work:
+            held.append(len(await work.lanes.rows(select(LANES).where(LANES.c.leased_until.is_not(None)))))
+
+    def wake() -> None:
+        workers.append(asyncio.create_task(stage.drain()))
+
+    provider.before = count_holders
+    stage.patient(at_once=60.0)
+    stage.services = replace(stage.services, wake_worker=wake)
+    events = await stage.create_many(stage.draft(), stage.draft(calendar=other), sync_now=True)
+    for event in events:
+        await synced(stage, provider, event)
+    assert held == [1, 1]
+    await asyncio.gather(*workers)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])

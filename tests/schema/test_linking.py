@@ -305,6 +305,29 @@ async def test_a_deletion_that_the_provider_had_not_heard_of_is_forgotten_with_t
     assert (await ours.api.done("deleteCalendar", id=str(ours.calendar.id)))["deletedId"] == str(ours.calendar.id)
 
 
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("remote", ["primary", "holidays"])
+@pytest.mark.parametrize("field", ["unlinkCalendar", "disconnectAccount"])
+async def test_a_calendar_that_is_unlinked_is_as_read_only_as_it_was(
+    house: House, ours: Tenant, account: dict[str, Any], before: bool, remote: str, field: str
+) -> None:
+    await ours.api.done("updateCalendar", id=str(ours.calendar.id), input={"readOnly": before})
+    linked = await link(house, ours, account, remote)
+    assert linked["readOnly"] == (before or remote == "holidays")
+    which = {"calendarId": str(ours.calendar.id)} if field == "unlinkCalendar" else {"accountId": account["id"]}
+    await ours.api.done(field, **which)
+    assert (await calendar_now(ours))["readOnly"] == before
+
+
+async def test_a_calendar_that_is_unlinked_stays_as_read_only_as_it_was_made_meanwhile(
+    house: House, ours: Tenant, account: dict[str, Any]
+) -> None:
+    await link(house, ours, account)
+    await ours.api.done("updateCalendar", id=str(ours.calendar.id), input={"readOnly": True})
+    await ours.api.done("unlinkCalendar", calendarId=str(ours.calendar.id))
+    assert (await calendar_now(ours))["readOnly"]
+
+
 async def test_unlinking_can_be_repeated(house: House, ours: Tenant, account: dict[str, Any]) -> None:
     await ours.create()
     await link(house, ours, account)
@@ -436,7 +459,7 @@ async def test_an_account_whose_grant_cannot_be_opened_any_more_asks_for_the_ope
 ) -> None:
     house.database.vault = Vault([new_key()])
     [error] = await ours.api.refused("linkCalendar", input=wanted(ours, account))
-    assert problems([error]) == [("ProviderRefusedError", "NOT_CONFIGURED", "input.accountId")]
+    assert problems([error]) == [("ProviderRefusedError", "RECONNECT_REQUIRED", "input.accountId")]
     assert "KALENDS_SECRET_KEYS" in error["message"]
 
 

@@ -105,7 +105,7 @@ async def furnish(storage: Storage, app_id: UUID) -> Belongings:
         await work.channels.add(channel)
         await work.events.add([event])
         await work.links.track([event])
-        await work.links.meet(event.id, 1, make_counterpart(event, "r-1"), behind=True)
+        await work.links.meet(event.id, 1, make_counterpart(event, "r-1"), NOW, behind=True)
         await work.intents.put([event])
         await work.changes.note_events([event], Operation.CREATED, "key:1")
         await work.idempotency.claim(CLAIM, [event.id], NOW)
@@ -231,7 +231,7 @@ CALLS: dict[str, Call] = {
     "links.forget_calendar": lambda work, b: work.links.forget_calendar(b.calendar.id),
     "links.learn": lambda work, b: work.links.learn(b.event.id, 9, NOW, b.counterpart),
     "links.many": lambda work, b: work.links.many([b.event.id]),
-    "links.meet": lambda work, b: work.links.meet(b.event.id, 9, b.counterpart, behind=False),
+    "links.meet": lambda work, b: work.links.meet(b.event.id, 9, b.counterpart, NOW, behind=False),
     "links.not_sent": lambda work, b: work.links.not_sent(b.event.id),
     "links.pushed": lambda work, b: work.links.pushed(b.event.id, 9),
     "links.standing": lambda work, b: _all(work.links.standing(b.calendar.id)),
@@ -239,6 +239,7 @@ CALLS: dict[str, Call] = {
     "links.track": lambda work, b: work.links.track([b.event]),
     "links.track_calendar": lambda work, b: work.links.track_calendar(b.calendar.id),
     "links.unlinked": lambda work, b: work.links.unlinked(b.calendar.id),
+    "links.written_since": lambda work, b: work.links.written_since(b.calendar.id, NOW - DAY),
     "resources.add": lambda work, _: work.resources.add(make_resource()),
     "resources.get": lambda work, b: work.resources.get(b.resource.id),
     "resources.many": lambda work, b: work.resources.many([b.resource.id]),

@@ -132,10 +132,11 @@ async def test_an_agreement_comes_back_as_it_was_noted(
     for behind, pushed in ((True, 1), (False, 3)):
         async with storage.writing(app_id) as work:
             counterpart = make_counterpart(event, "r-2", etag='"2"', agreed=agreed, generation=4)
-            await work.links.meet(event.id, 3, counterpart, behind=behind)
+            await work.links.meet(event.id, 3, counterpart, NOW + HOUR, behind=behind)
         link = await link_of(storage, app_id, event)
         assert link.agreed == agreed
         assert (link.local_version, link.pushed_version, link.generation) == (3, pushed, 4)
+        assert link.last_synced_at == (NOW if behind else NOW + HOUR)
         assert (link.remote_id, link.remote_etag) == ("r-2", '"2"')
 
 
@@ -150,7 +151,7 @@ async def test_what_is_agreed_ends_what_was_tried_and_what_was_disputed(
             await work.links.dispute(event.id, Conflict(FULL, '"5"', ("summary",)))
             await work.links.attempt(event.id, 2, FULL)
             if settled == "meet":
-                await work.links.meet(event.id, 2, counterpart, behind=True)
+                await work.links.meet(event.id, 2, counterpart, NOW, behind=True)
             else:
                 await work.links.learn(event.id, 2, NOW, counterpart)
         link = await link_of(storage, app_id, event)
@@ -212,7 +213,7 @@ async def test_only_of_copies_that_are_known_and_undisputed_is_the_etag_told(
         await work.links.track([unread])
         await work.links.attempt(tried.id, 2, FULL)
         await work.links.dispute(disputed.id, Conflict(FULL, '"5"', ("summary",)))
-        await work.links.meet(without.id, 1, make_counterpart(without, "without an etag", etag=None), behind=False)
+        await work.links.meet(without.id, 1, make_counterpart(without, "without an etag", etag=None), NOW, behind=False)
         await work.links.begin_anew(gone.id, 1)
         assert await work.links.etags(calendar.id, [*names, "unknown"]) == {"plain": '"1"'}
         await work.links.not_sent(tried.id)
@@ -241,6 +242,20 @@ async def test_what_has_a_copy_is_told_in_pieces_each_once(
     assert sorted(each for piece in pieces for each in piece) == sorted(
         (event.id, name) for event, name in zip(events, names, strict=True)
     )
+
+
+async def test_what_was_in_step_since_a_moment_is_told_where_it_has_a_copy(
+    storage: Storage, app_id: UUID, calendar: Calendar
+) -> None:
+    other = await add_calendar(storage, app_id, provider=SANDBOX, account_id=calendar.account_id)
+    before, since, without = await taken_in(storage, app_id, calendar, "r-1", "r-2", "r-3")
+    await taken_in(storage, app_id, other, "r-2")
+    async with storage.writing(app_id) as work:
+        await work.links.learn(since.id, 2, NOW + HOUR, make_counterpart(since, "r-2"))
+        await work.links.learn(without.id, 2, NOW + HOUR, make_counterpart(without, None))
+        assert await work.links.written_since(calendar.id, NOW) == [(since.id, "r-2")]
+        assert await work.links.written_since(calendar.id, NOW + HOUR) == []
+        assert (before.id, "r-1") in await work.links.written_since(calendar.id, NOW - HOUR)
 
 
 async def test_events_without_a_copy_are_found_by_their_uid(storage: Storage, app_id: UUID, calendar: Calendar) -> None:

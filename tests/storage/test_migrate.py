@@ -9,19 +9,25 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect
+from sqlalchemy import Connection, insert, inspect, text
 
 import storage.migrate as migrations
-from kalends.domain.calendars import SANDBOX, Account, Calendar
+from kalends.domain.calendars import SANDBOX, Account, AccountState, Calendar
 from kalends.domain.events import Attendee, ConflictPolicy, Event, EventPage, EventStatus, Partstat
 from kalends.domain.ids import EventRef, uuid7
-from kalends.domain.plain import recurrence_to_plain
+from kalends.domain.merge import same
+from kalends.domain.plain import from_plain, recurrence_to_plain
 from kalends.domain.recurrence import Recurrence
-from kalends.domain.sync import Link
+from kalends.domain.sync import Link, SyncStatus
+from providers.registry import Registry
+from providers.sandbox import SandboxProvider
+from resolvers.services import Services
+from resolvers.settling import outgoing
 from storage.columns import Table
 from storage.engine import Database
 from storage.errors import SchemaAhead, SchemaBehind
 from storage.migrate import Migrated, current_revision, migrate, newest_revision, require_current
+from storage.migrations.tenancy import SYSTEM, TENANT
 from storage.models import EventRow
 from storage.repository import table_of
 from storage.unit_of_work import Storage
@@ -30,6 +36,7 @@ from tests.helpers import (
     HOUR,
     NOW,
     WEEK,
+    Clock,
     add_app,
     make_account,
     make_calendar,
@@ -37,6 +44,9 @@ from tests.helpers import (
     make_event,
     make_span,
 )
+from tests.providers.memory import memory_in
+from tests.providers.surroundings import surroundings
+from tests.resolvers.sync_stage import Stage
 
 pytestmark = pytest.mark.anyio
 
@@ -303,19 +313,13 @@ async def test_what_the_first_tables_hold_is_read_back_whole_after_two_way_sync(
         assert await work.accounts.begin_renewal(ACCOUNT.id, HOUR)
         assert await work.calendars.get(CALENDAR.id) == CALENDAR
         link = (await work.links.many([FULL.id]))[FULL.id]
-        assert link == Link(
-            FULL.id, CALENDAR.id, 5, 4, 5, 1, remote_id="r-1", remote_etag='"1"', remote_url=None, last_synced_at=NOW
-        )
+        assert link == Link(FULL.id, CALENDAR.id, 5, 0, 0, 1, None, None, None, last_synced_at=NOW)
         intent = (await work.intents.many([FULL.id]))[FULL.id]
         assert (intent.attempts, intent.due_at, intent.last_error) == (2, NOW, "503")
         lane = await work.lanes.take(CALENDAR.id, HOUR)
         assert lane is not None
         assert (lane.fence, lane.failures) == (8, 3)
         assert await work.sandbox.faults(ACCOUNT.id) == {"latency": 1}
-        copy = await work.sandbox.find(ACCOUNT.id, "r-1")
-        assert copy is not None
-        assert (copy.body, copy.position) == ({"summary": "Old"}, 0)
-        assert await work.sources.many([CALENDAR.id]) == {}
 
 
 async def test_what_was_there_before_two_way_sync_can_be_changed_after_it(
@@ -353,3 +357,61 @@ async def test_a_series_of_before_takes_its_time_after_it(bare: Database, older:
         assert found.ref == EventRef(series.id, series.when.start + WEEK)
     async with Storage(bare).system(write=True) as system:
         assert await system.series_to_renew(NOW, 9) == [(APP, series.id)]
+
+
+async def test_a_sandbox_calendar_of_before_two_way_sync_is_in_step_after_it(
+    bare: Database, older: Callable[[], Any]
+) -> None:
+    with older():
+        await migrate(bare, at=NOW)
+        await fill(bare, *_rows())
+    await migrate(bare, at=NOW)
+
+    async def at_once(_seconds: float) -> None:
+        """Wait for nothing."""
+
+    storage = Storage(bare)
+    around = surroundings(sandbox_memory=memory_in(storage))
+    provider = SandboxProvider(around, sleep=at_once, chance=lambda: 0.5)
+    stage = Stage(storage, APP, Services(storage, Registry({SANDBOX: provider})), Clock(), CALENDAR)
+    await stage.set_account(AccountState.ACTIVE)
+    await stage.drain()
+    assert (await stage.state(FULL)).status is SyncStatus.SYNCED
+    name = (await stage.link(FULL)).remote_id or ""
+    async with storage.writing(APP) as work:
+        copy = await work.sandbox.find(ACCOUNT.id, name)
+        assert copy is not None
+        assert same(from_plain(copy.body), provider.expected(outgoing(FULL, None, None)))
+        await work.sandbox.put(replace(copy, revision=2, body={**copy.body, "summary": "Theirs"}))
+    stage.advance(HOUR)
+    await stage.drain()
+    assert (await stage.now(FULL)).content.summary == "Theirs"
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+async def test_an_owner_of_the_tables_who_is_no_superuser_migrates_every_apps_rows(
+    bare: Database, older: Callable[[], Any]
+) -> None:
+    role = f"owner_{uuid7().hex}"
+    with older():
+        await migrate(bare, at=NOW)
+    async with bare.writer.begin() as connection:
+        for statement in (
+            f"CREATE ROLE {role} LOGIN",
+            f"GRANT {TENANT}, {SYSTEM} TO {role}",
+            f"ALTER DATABASE {bare.url.database} OWNER TO {role}",
+            *(f"ALTER TABLE {table} OWNER TO {role}" for table in await tables(bare)),
+        ):
+            await connection.execute(text(statement))
+    await fill(bare, *_rows())
+    owner = Database(bare.url.set(username=role).render_as_string(hide_password=False))
+    await migrate(owner, at=NOW)
+    await require_current(owner)
+    async with Storage(owner).reading(APP) as work:
+        assert set(await work.sources.many([CALENDAR.id])) == {CALENDAR.id}
+        assert await work.sandbox.find(ACCOUNT.id, "r-1") is None
+        assert (await work.links.many([FULL.id]))[FULL.id].remote_id is None
+    await owner.close()
+    async with bare.writer.begin() as connection:
+        for statement in (f"REASSIGN OWNED BY {role} TO CURRENT_USER", f"DROP OWNED BY {role}", f"DROP ROLE {role}"):
+            await connection.execute(text(statement))

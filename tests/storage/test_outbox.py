@@ -244,6 +244,45 @@ async def test_a_lane_that_must_be_alone_waits_for_one_whose_holder_died_no_long
     assert next_one.app_id == dead.app_id
 
 
+async def test_a_writer_does_not_lease_a_lane_beside_another_that_it_must_not_be_beside(
+    storage: Storage, app_id: UUID
+) -> None:
+    one, other = await connect_beside(storage, app_id, 2, alone=True)
+    async with storage.writing(app_id) as work:
+        lane = await work.lanes.take(one.calendar.id, LEASE)
+        assert lane is not None
+        assert await work.lanes.take(other.calendar.id, LEASE) is None
+    assert await one.take_any() == []
+    async with storage.writing(app_id) as work:
+        assert await work.lanes.take(other.calendar.id, LEASE) is None
+        await work.lanes.release(lane)
+        assert await work.lanes.take(other.calendar.id, LEASE) is not None
+    assert await one.take_any() == []
+
+
+async def test_a_writer_leases_any_lane_that_need_not_be_alone(storage: Storage, app_id: UUID) -> None:
+    one, other = await connect_beside(storage, app_id, 2, alone=False)
+    async with storage.writing(app_id) as work:
+        assert await work.lanes.take(one.calendar.id, LEASE) is not None
+        assert await work.lanes.take(other.calendar.id, LEASE) is not None
+
+
+async def test_writers_and_workers_at_once_lease_one_of_an_accounts_lanes_that_must_be_alone(
+    storage: Storage, app_id: UUID
+) -> None:
+    calendars = await connect_beside(storage, app_id, 8, alone=True)
+
+    async def take(each: Connected) -> list[Lane]:
+        async with storage.writing(app_id) as work:
+            lane = await work.lanes.take(each.calendar.id, LEASE)
+        return [] if lane is None else [lane]
+
+    for _ in range(5):
+        found = await asyncio.gather(*(take(each) for each in calendars), *(each.take_any() for each in calendars))
+        [lane] = [lane for lanes in found for lane in lanes]
+        await calendars[0].release(lane)
+
+
 async def test_many_workers_at_once_lease_one_of_an_accounts_lanes_that_must_be_alone(
     storage: Storage, app_id: UUID
 ) -> None:

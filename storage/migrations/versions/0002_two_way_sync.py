@@ -1,16 +1,33 @@
 """Events that come from providers: series, agreements, sources, channels, accounts that are opened."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from storage.migrations.tenancy import is_postgresql, protect
+from storage.migrations.tenancy import is_postgresql, protect, unforced
 from storage.types import Instant
 
 revision = "0002"
 down_revision = "0001"
 
 JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+CALENDAR = sa.table("calendar", *map(sa.column, ("app_id", "id", "account_id", "provider")))
+LINK = sa.table(
+    "link",
+    *map(sa.column, ("app_id", "event_id", "calendar_id", "remote_id", "remote_etag", "remote_url")),
+    *map(sa.column, ("pushed_version", "attempted_version")),
+)
+OUTBOX = sa.table("outbox", *map(sa.column, ("app_id", "event_id", "calendar_id", "position", "attempts", "due_at")))
+LANE = sa.table("lane", *map(sa.column, ("app_id", "calendar_id", "account_id", "due_at", "fence", "failures")))
+SOURCE = sa.table(
+    "source",
+    *map(sa.column, ("app_id", "calendar_id", "due_at", "full_at", "broken")),
+    *map(sa.column, ("failures", "held", "allowed", "made_read_only")),
+)
 
 
 def upgrade() -> None:
@@ -87,6 +104,7 @@ def upgrade() -> None:
         sa.Column("held", sa.Integer(), nullable=False),
         sa.Column("allowed", sa.Integer(), nullable=False),
         sa.Column("gone", Instant(), nullable=True),
+        sa.Column("made_read_only", sa.Boolean(), nullable=False),
         _to("calendar", "source", "calendar_id", cascade=True),
         sa.PrimaryKeyConstraint("app_id", "calendar_id", name="pk_source"),
     )
@@ -119,12 +137,55 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("app_id", "id", name="pk_consent"),
     )
 
+    with unforced("calendar", "lane", "link", "outbox", "sandbox_event"):
+        _begin_sandbox_anew()
     if is_postgresql():
         protect("occurrence")
         protect("series", system="SELECT")
         protect("source", system="SELECT")
         protect("channel")
         protect("consent", system="SELECT, DELETE")
+
+
+def _begin_sandbox_anew() -> None:
+    """Read the sandbox's calendars from now on, and write into them again what they hold.
+
+    The sandbox has other words for an event now, and whatever it held, it had from us.
+    """
+    now = sa.literal(datetime.now(UTC), Instant())
+    theirs = sa.select(CALENDAR.c.app_id, CALENDAR.c.id).where(CALENDAR.c.provider == "sandbox")
+    linked = sa.tuple_(LINK.c.app_id, LINK.c.calendar_id).in_(theirs)
+    op.execute(sa.delete(sa.table("sandbox_event")))
+    op.execute(
+        sa.update(LINK)
+        .where(linked)
+        .values(remote_id=None, remote_etag=None, remote_url=None, pushed_version=0, attempted_version=0)
+    )
+    wished_for = sa.select(OUTBOX.c.app_id, OUTBOX.c.event_id)
+    _add(
+        OUTBOX,
+        sa.select(LINK.c.app_id, LINK.c.event_id, LINK.c.calendar_id, LINK.c.event_id, sa.literal(0), now).where(
+            linked, sa.tuple_(LINK.c.app_id, LINK.c.event_id).not_in(wished_for)
+        ),
+    )
+    known = sa.select(LANE.c.app_id, LANE.c.calendar_id)
+    op.execute(
+        sa.update(LANE)
+        .where(LANE.c.due_at.is_(None), sa.tuple_(LANE.c.app_id, LANE.c.calendar_id).in_(theirs))
+        .values(due_at=now)
+    )
+    _add(
+        LANE,
+        theirs.add_columns(CALENDAR.c.account_id, now, sa.literal(0), sa.literal(0)).where(
+            sa.tuple_(CALENDAR.c.app_id, CALENDAR.c.id).not_in(known)
+        ),
+    )
+    none = (sa.literal(0),) * 3
+    _add(SOURCE, theirs.add_columns(now, now, sa.literal([], JSON), *none, sa.false()))
+
+
+def _add(table: sa.TableClause, rows: sa.Select[Any]) -> None:
+    op.execute(sa.insert(table).from_select([column.name for column in table.c], rows))
 
 
 def _to(table: str, source: str, column: str, *, cascade: bool) -> sa.ForeignKeyConstraint:

@@ -212,6 +212,16 @@ class Oracle:
 
         return await self._do(load)
 
+    async def everything(self, calendar: RemoteCalendar) -> dict[str, str]:
+        """Return every file of a calendar, by name."""
+
+        def load() -> dict[str, str]:
+            make: Any = caldav
+            events = make.Calendar(client=self._client, url=f"{self._server.url}{calendar.remote_id}").events()
+            return {unquote(str(event.url)).rpartition("/")[2]: str(event.data) for event in events}
+
+        return await self._do(load)
+
     async def kept(self, calendar: RemoteCalendar, copy: RemoteEvent) -> EventState | None:
         """Return what the server keeps of a copy."""
         text = await self.text(calendar, copy.remote_id)

@@ -14,6 +14,7 @@ from kalends.domain.events import EventState, EventStatus
 from kalends.domain.ids import uuid7
 from providers.google import GoogleProvider
 from providers.google.accounts import SCOPES
+from providers.google.inbound import PAGE
 from providers.interface import Grant, RemoteAccount, RemoteCalendar, RemoteEvent
 from providers.web import Web
 from tests.helpers import BERLIN, Clock
@@ -31,9 +32,11 @@ Wire = dict[str, Any]
 class Stage:
     """What tests of the provider stand on. `calls` are other hosts than Google's, such as ours, which it calls."""
 
-    def __init__(self, *, page_size: int = 2500, calls: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, *, page_size: int = PAGE, calls: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+    ) -> None:
         self.desk = Desk()
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.app_id, self.account_id = UUID(int=1), uuid7()
         self.grants = MemoryGrants()
         app = create_app(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from providers.errors import (
 from providers.google import inbound
 from providers.google.client import Forbidden
 from providers.interface import Broken, Page, RemoteCalendar
+from providers.web import MAX_BYTES
 from tests.contracts.provider_contract import EVENTS, outgoing_for
 from tests.contracts.reading_contract import nothing_known, read
 from tests.helpers import DAY, HOUR, NOW, WEEK, make_content, make_event, make_when, wall
@@ -116,6 +118,18 @@ async def test_an_expired_token_asks_for_a_whole_round(stage: Stage) -> None:
     await stage.control("POST", "/tokens/expire", {"sync": True})
     with pytest.raises(TokenExpired):
         await pages(stage, token)
+
+
+async def test_a_page_of_the_longest_events_fits_into_one_answer() -> None:
+    stage = Stage()
+    await stage.connect()
+    longest = {"description": "ü" * 8192, "location": "ü" * 1024, "summary": "ü" * 1024}
+    guests = [{"email": f"guest-{number:03}@example.org", "responseStatus": "accepted"} for number in range(200)]
+    name = await stage.adds({"start": START, "end": END, "attendees": guests} | longest)
+    told = await pages(stage)
+    assert [each.remote_id for page in told for each in page.events] == [name]
+    [asked] = stage.sent("GET")
+    assert len(json.dumps(await stage.event(name))) * int(httpx.URL(asked.path).params["maxResults"]) < MAX_BYTES
 
 
 async def test_a_token_of_other_parameters_asks_for_a_whole_round() -> None:

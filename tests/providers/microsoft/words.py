@@ -94,16 +94,19 @@ def _one(
     properties = (series or event).get("properties", {})
     metadata = next((value for name, value in properties.items() if name.endswith("KalendsMetadata")), "{}")
     minutes = (event["reminderMinutesBeforeStart"],) if event["isReminderOn"] else ()
-    status = EventStatus.TENTATIVE if event["showAs"] == "tentative" else EventStatus.CONFIRMED
+    partstat = Partstat.ACCEPTED if own else _ANSWERS.get(answer, Partstat.NEEDS_ACTION)
+    guests = [(each["emailAddress"]["address"], each["status"]["response"]) for each in event["attendees"]]
+    accepted = own or answer == "accepted"  # before that, an invitation shows as tentative whatever it is
+    status = EventStatus.TENTATIVE if event["showAs"] == "tentative" and accepted else EventStatus.CONFIRMED
     content = EventContent(
         summary=event["subject"],
         location=event["location"]["displayName"],
         description=event["body"]["content"] or None,
         attendees=tuple(
-            Attendee(each["emailAddress"]["address"], _ANSWERS.get(each["status"]["response"], Partstat.NEEDS_ACTION))
-            for each in event["attendees"]
+            Attendee(each, partstat if each == owner else _ANSWERS.get(said, Partstat.NEEDS_ACTION))
+            for each, said in guests
         ),
-        partstat=Partstat.ACCEPTED if own else _ANSWERS.get(answer, Partstat.NEEDS_ACTION),
+        partstat=partstat,
         transparent=event["showAs"] == "free",
         status=EventStatus.CANCELLED if event["isCancelled"] else status,
         metadata=json.loads(metadata),

@@ -1,0 +1,1 @@
+"""The worlds: one module for each kind of provider, with a person who works there."""
