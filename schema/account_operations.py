@@ -270,7 +270,9 @@ class AccountMutation:
             return LinkCalendarPayload(errors=user_errors(refused))
         return LinkCalendarPayload(calendar=Calendar.of(calendar))
 
-    @strawberry.mutation(description="Keep a calendar in step no more: it becomes local.")
+    @strawberry.mutation(
+        description="Keep a calendar in step no more: it becomes local, and takes changes again where it did before."
+    )
     async def unlink_calendar(
         self,
         info: Info,
