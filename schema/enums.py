@@ -14,6 +14,7 @@ from kalends.domain.events import ConflictPolicy, EventStatus, Partstat, Visibil
 from kalends.domain.sync import SyncStatus, WarningCode
 from resolvers.conflicts import Keep
 from resolvers.directory import ConnectBy
+from resolvers.imports import ImportOutcome
 
 E = TypeVar("E", bound=type[StrEnum])
 
@@ -180,6 +181,16 @@ _described(
     },
 )
 _described(
+    ImportOutcome,
+    "ImportOutcome",
+    "What became of an event of a file.",
+    {
+        "CREATED": "It is new in the calendar.",
+        "UPDATED": "An event with its UID was there, and says now what the file says.",
+        "UNCHANGED": "An event with its UID was there, and says the same.",
+    },
+)
+_described(
     Scope,
     "ApiKeyScope",
     "What an API key may do. None includes another.",
@@ -224,6 +235,7 @@ __all__ = [
     "ConnectBy",
     "ErrorCode",
     "EventStatus",
+    "ImportOutcome",
     "Keep",
     "Partstat",
     "ResourceKind",

@@ -24,6 +24,7 @@ from storage.repository import Repository
 from storage.types import LONG_EVENT, MICROSECOND
 
 MAX_CONFLICTS = 50
+UIDS_AT_ONCE = 500
 _EARLIEST = attrgetter("start", "event")
 
 
@@ -65,6 +66,21 @@ class EventRepository(Repository):
         """Return those of the events that exist, deleted ones too, in no particular order."""
         query = select(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id.in_(ids))
         return [event_of(row) for row in await self.rows(query.with_for_update() if lock else query)]
+
+    async def by_uids(self, calendar_id: UUID, uids: Collection[str]) -> dict[str, Event]:
+        """Return, locked, a calendar's events that have these UIDs; of several that share one, the oldest."""
+        found: dict[str, Event] = {}
+        wanted = sorted(uids)
+        for begin in range(0, len(wanted), UIDS_AT_ONCE):
+            query = select(EVENTS).where(
+                *self.mine(EVENTS),
+                EVENTS.c.calendar_id == calendar_id,
+                EVENTS.c.uid.in_(wanted[begin : begin + UIDS_AT_ONCE]),
+                EVENTS.c.deleted_at.is_(None),
+            )
+            for row in await self.rows(query.order_by(EVENTS.c.id).with_for_update()):
+                found.setdefault(row.uid, event_of(row))
+        return found
 
     async def page(self, page: EventPage) -> list[Event]:
         """Return a page of events."""

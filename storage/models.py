@@ -133,6 +133,7 @@ class EventRow(Table, table=True):
             sqlite_where=text("long = 1"),
             postgresql_where=text("long"),
         ),
+        Index("ix_event_uid", "app_id", "calendar_id", "uid", "id"),
     )
     app_id: UUID = Field(primary_key=True)
     id: UUID = Field(primary_key=True)

@@ -34,6 +34,8 @@ def upgrade() -> None:
         long=["app_id", "calendar_id", "ends_at", "starts_at", "busy", "id"],
     )
 
+    op.create_index("ix_event_uid", "event", ["app_id", "calendar_id", "uid", "id"])
+
     op.drop_table("occurrence")
     op.drop_table("series")
     op.create_table(
