@@ -60,7 +60,18 @@ export default [
         {
           exceptions: {
             suffixes: ['Connection', 'Edge', 'Error', 'Payload'],
-            types: ['DryRun', 'EventSync', 'PageInfo', 'Participant', 'SandboxFaults', 'Viewer', '_Service'],
+            types: [
+              'DryRun',
+              'EventSync',
+              'ImportFailure',
+              'Imported',
+              'ImportedEvent',
+              'PageInfo',
+              'Participant',
+              'SandboxFaults',
+              'Viewer',
+              '_Service',
+            ],
           },
         },
       ],

@@ -1,4 +1,4 @@
-"""iCalendar files on the surface of the API: taken in."""
+"""iCalendar files on the surface of the API: taken in, and published."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import strawberry
 from kalends.domain import errors as problems
 from kalends.domain.errors import Refused
 from kalends.domain.ids import parse_id
+from resolvers import feeds
 from resolvers import imports as domain
+from schema.calendars import Calendar
 from schema.context import Info
 from schema.enums import ConflictPolicy, ErrorCode, ImportOutcome
 from schema.errors import CalendarNotWritableError, InvalidInputError, NotFoundError, user_errors
@@ -125,6 +127,42 @@ class ImportIcsPayload:
     errors: list[ImportIcsError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
+PublishCalendarError = Annotated[
+    NotFoundError, strawberry.union("PublishCalendarError", description="Why a calendar could not be published.")
+]
+UnpublishCalendarError = Annotated[
+    NotFoundError,
+    strawberry.union("UnpublishCalendarError", description="Why a calendar's file could not be taken back."),
+]
+
+
+@strawberry.type(description="What became of `publishCalendar`.")
+class PublishCalendarPayload:
+    """See the description."""
+
+    calendar: Calendar | None = strawberry.field(default=None, description="The calendar.")
+    token: str | None = strawberry.field(
+        default=None, description="What opens the file: `GET /calendars/{id}.ics?token=…`. Shown once."
+    )
+    url: str | None = strawberry.field(
+        default=None,
+        description="The whole address, with the token; null where this server does not know its own address "
+        "(`KALENDS_PUBLIC_URL`).",
+    )
+    errors: list[PublishCalendarError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="What became of `unpublishCalendar`.")
+class UnpublishCalendarPayload:
+    """See the description."""
+
+    calendar: Calendar | None = strawberry.field(default=None, description="The calendar.")
+    errors: list[UnpublishCalendarError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+Id = Annotated[strawberry.ID, strawberry.argument(description="The calendar.")]
+
+
 @strawberry.type
 class ICalendarMutation:
     """The mutations."""
@@ -156,3 +194,24 @@ class ICalendarMutation:
             failures=[ImportFailure.of(each) for each in imported.failures],
             conflicts=[Event.of(event) for event in in_the_way.values()],
         )
+
+    @strawberry.mutation(
+        description="Publish a calendar as a file to which other calendar programs subscribe. Whoever has the token "
+        "reads all that its events say, private ones too (`CLASS` is told). A new token ends the one before."
+    )
+    async def publish_calendar(self, info: Info, calendar_id: Id) -> PublishCalendarPayload:
+        """Publish one calendar."""
+        try:
+            made = await feeds.publish_calendar(info.context.services, info.context.actor, parse_id(calendar_id))
+        except Refused as refused:
+            return PublishCalendarPayload(errors=user_errors(refused, under=()))
+        return PublishCalendarPayload(calendar=Calendar.of(made.calendar), token=made.token, url=made.url)
+
+    @strawberry.mutation(description="Take a calendar's file back: its token opens nothing any more, at once.")
+    async def unpublish_calendar(self, info: Info, calendar_id: Id) -> UnpublishCalendarPayload:
+        """Take back one calendar's file."""
+        try:
+            calendar = await feeds.unpublish_calendar(info.context.services, info.context.actor, parse_id(calendar_id))
+        except Refused as refused:
+            return UnpublishCalendarPayload(errors=user_errors(refused, under=()))
+        return UnpublishCalendarPayload(calendar=Calendar.of(calendar))

@@ -6,9 +6,9 @@ Nobody keeps the file. So what Kalends has no place for is said, where a copy at
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kalends.domain.events import unfit
+from kalends.domain.events import EventState, unfit
 from kalends.domain.sync import SyncWarning, WarningCode
 from kalends.domain.values import YEARS
 from providers.ical import times
@@ -96,7 +96,19 @@ def _read(group: Group, tzid: str, owner: Owner) -> Entry | Unusable:
         return Unusable(group.uid, found.reason, _EXPECTED.get(found.reason, _EVENT))
     if (reason := unfit(found.state)) is not None:
         return Unusable(group.uid, reason, _EVENT)
+    found = replace(found, state=_on_the_clocks(found.state))
     return Entry(group, found, (*found.warnings, *_unkept(group)))
+
+
+def _on_the_clocks(state: EventState) -> EventState:
+    """Return a state whose single wall times are all ones that the clocks show; the moments are the same."""
+    if state.recurrence is None:
+        return replace(state, when=times.kept(state.when, series=False))
+    overrides = {
+        wall: replace(each, when=times.kept(each.when, series=False))
+        for wall, each in state.recurrence.overrides.items()
+    }
+    return replace(state, recurrence=replace(state.recurrence, overrides=overrides))
 
 
 def _unkept(group: Group) -> Iterator[SyncWarning]:
