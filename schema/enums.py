@@ -132,6 +132,7 @@ _described(
         "VISIBILITY_NOT_SENT": "The provider has no word for it.",
         "STATUS_NOT_SENT": "The provider has no word for it.",
         "RECURRENCE_NOT_SENT": "The provider cannot repeat events like this.",
+        "OUT_OF_OFFICE_NOT_SENT": "The provider does not let us say it: it shows as busy there, or as free.",
         "TEXT_SHORTENED": "A text is too long for one side.",
         "UNKNOWN_TIME_ZONE": "The provider names a zone that nobody knows: the calendar's own is taken.",
         "FLOATING_TIME": "The provider names no zone: the calendar's own is taken.",
