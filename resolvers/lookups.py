@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
@@ -79,6 +80,14 @@ async def sources(services: Services, principal: Principal, ids: Sequence[UUID])
         found = await work.sources.many(ids)
         called = {channel.calendar_id for channel in await work.channels.of(ids)}
     return [(found[each], each in called) if each in found else None for each in ids]
+
+
+async def published(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[datetime | None]:
+    """Return since when calendars are published as files."""
+    require(principal, Scope.READ)
+    async with services.storage.reading(principal.app_id) as work:
+        found = await work.feeds.many(ids)
+    return [found.get(each) for each in ids]
 
 
 async def conflicts(services: Services, principal: Principal, events: Sequence[Event]) -> list[list[Event]]:

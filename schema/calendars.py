@@ -128,6 +128,13 @@ class Calendar:
         found = await info.context.loaders.sources.load(self._id)
         return CalendarSource.of(found[0], called=found[1]) if found else None
 
+    @strawberry.field(
+        description="Since when it is published as a file, with the token that counts now; null where it is not."
+    )
+    async def published_at(self, info: Info) -> DateTime | None:
+        """Load since when it is published."""
+        return optional_moment(await info.context.loaders.published.load(self._id))
+
     @strawberry.field(description="Whoever or whatever it belongs to.")
     async def resource(self, info: Info) -> LazyResource | None:
         """Load the resource."""

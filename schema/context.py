@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 from uuid import UUID
@@ -113,6 +114,11 @@ class Loaders:
     def sources(self) -> DataLoader[UUID, tuple[Source, bool] | None]:
         """How far a calendar has been read at its provider, and whether the provider calls us about it."""
         return self._loader(lookups.sources)
+
+    @cached_property
+    def published(self) -> DataLoader[UUID, datetime | None]:
+        """Since when a calendar is published as a file."""
+        return self._loader(lookups.published)
 
     @cached_property
     def sync(self) -> DataLoader[UUID, SyncState]:

@@ -17,6 +17,7 @@ from kalends.domain.series import RecurrenceScope
 from kalends.domain.sync import SyncStatus, WarningCode
 from resolvers.conflicts import Keep
 from resolvers.directory import ConnectBy
+from resolvers.imports import ImportOutcome
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -156,6 +157,7 @@ _described(
         "VISIBILITY_NOT_SENT": "The provider has no word for it.",
         "STATUS_NOT_SENT": "The provider has no word for it.",
         "RECURRENCE_NOT_SENT": "The provider cannot repeat events like this.",
+        "OUT_OF_OFFICE_NOT_SENT": "The provider does not let us say it: it shows as busy there, or as free.",
         "TEXT_SHORTENED": "A text is too long for one side.",
         "UNKNOWN_TIME_ZONE": "The provider names a zone that nobody knows: the calendar's own is taken.",
         "FLOATING_TIME": "The provider names no zone: the calendar's own is taken.",
@@ -205,6 +207,16 @@ _described(
     },
 )
 _described(
+    ImportOutcome,
+    "ImportOutcome",
+    "What became of an event of a file.",
+    {
+        "CREATED": "It is new in the calendar.",
+        "UPDATED": "An event with its UID was there, and says now what the file says.",
+        "UNCHANGED": "An event with its UID was there, and says the same.",
+    },
+)
+_described(
     Scope,
     "ApiKeyScope",
     "What an API key may do. None includes another.",
@@ -250,6 +262,7 @@ __all__ = [
     "ErrorCode",
     "EventStatus",
     "Frequency",
+    "ImportOutcome",
     "Keep",
     "Partstat",
     "RecurrenceScope",

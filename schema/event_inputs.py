@@ -39,6 +39,7 @@ PARTICIPANTS = f"Who is asked to take part (ATTENDEE), at most {MAX_ATTENDEES}; 
 MY_RSVP = "The answer of the calendar's owner, given to their own entry where they are among the participants."
 ALL_DAY = "Take whole days of the calendar's time zone, instead of a time of day."
 TRANSPARENT = "Do not block the calendar's time (TRANSP:TRANSPARENT)."
+OUT_OF_OFFICE = "Be away from work in that time: it is busy in a way that nobody should ask to change."
 STATUS = "Whether it takes place for sure (STATUS)."
 VISIBILITY = "Who may see more than that the time is busy (CLASS)."
 REMINDERS = (
@@ -77,6 +78,7 @@ class EventDraftInput:
     all_day: bool = strawberry.field(default=False, description=ALL_DAY)
     time_zone: TimeZone | None = strawberry.field(default=None, description=ZONE)
     transparent: bool = strawberry.field(default=False, description=TRANSPARENT)
+    out_of_office: bool = strawberry.field(default=False, description=OUT_OF_OFFICE)
     status: SettableStatus = strawberry.field(default=SettableStatus.CONFIRMED, description=STATUS)
     visibility: Visibility = strawberry.field(default=Visibility.DEFAULT, description=VISIBILITY)
     reminders: list[int] | None = strawberry.field(default=None, description=REMINDERS)
@@ -100,6 +102,7 @@ class EventDraftInput:
                 all_day=self.all_day,
                 tzid=None if self.time_zone is None else zone_name(self.time_zone),
                 transparent=self.transparent,
+                out_of_office=self.out_of_office,
                 status=EventStatus(self.status),
                 on_conflict=self.on_conflict,
                 visibility=self.visibility,
@@ -146,6 +149,7 @@ class UpdateEventInput:
         description="Another zone for the wall time; alone, it keeps the moments and changes what the clocks show."
     )
     transparent: strawberry.Maybe[bool | None] = strawberry.field(description=TRANSPARENT)
+    out_of_office: strawberry.Maybe[bool | None] = strawberry.field(description=OUT_OF_OFFICE)
     status: strawberry.Maybe[SettableStatus | None] = strawberry.field(description=STATUS)
     visibility: strawberry.Maybe[Visibility | None] = strawberry.field(description=VISIBILITY)
     reminders: strawberry.Maybe[list[int] | None] = strawberry.field(description=REMINDERS)
@@ -186,6 +190,7 @@ READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "all_day": ("all_day", _same),
     "time_zone": ("tzid", zone_name),
     "transparent": ("transparent", _same),
+    "out_of_office": ("out_of_office", _same),
     "status": ("status", EventStatus),
     "visibility": ("visibility", _same),
     "reminders": ("reminders", lambda given: None if given is None else tuple(given)),

@@ -130,6 +130,10 @@ class Event:
     time_zone: TimeZone = strawberry.field(description="The zone of its wall time (TZID).")
     status: EventStatus = strawberry.field(description="Whether it takes place.")
     transparent: bool = strawberry.field(description="True where it does not block its calendar's time (TRANSP).")
+    out_of_office: bool = strawberry.field(
+        description="True where the calendar's owner is away from work in that time; a transparent one is free all the "
+        "same."
+    )
     invite: bool = strawberry.field(description="Whether the provider mails invitations to the participants.")
     participants: list[Participant] = strawberry.field(description="Who is asked to take part.")
     my_rsvp: Partstat = strawberry.field(description="The answer of the calendar's owner.")
@@ -251,6 +255,7 @@ class Event:
             time_zone=TimeZone(when.tzid),
             status=content.status,
             transparent=content.transparent,
+            out_of_office=content.out_of_office,
             invite=content.send_invitations,
             participants=[
                 Participant(email=EmailAddress(each.email), rsvp=each.partstat) for each in content.attendees

@@ -7,6 +7,7 @@ from schema.account_operations import AccountMutation
 from schema.calendars import CalendarMutation
 from schema.event_changes import EventChangeMutation
 from schema.event_operations import EventMutation
+from schema.icalendar import ICalendarMutation
 from schema.resources import ResourceMutation
 from schema.sandbox import SandboxMutation
 
@@ -17,6 +18,7 @@ class Mutation(
     EventChangeMutation,
     CalendarMutation,
     ResourceMutation,
+    ICalendarMutation,
     AccountMutation,
     AccessMutation,
     SandboxMutation,

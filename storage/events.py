@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, literal, select, tuple_, update
 
 from kalends.domain.busy import BusyTime
 from kalends.domain.errors import Collision, NotFound, Refused
@@ -24,6 +24,7 @@ from storage.repository import Repository
 from storage.types import LONG_EVENT, MICROSECOND
 
 MAX_CONFLICTS = 50
+UIDS_AT_ONCE = 500
 _EARLIEST = attrgetter("start", "event")
 
 
@@ -65,6 +66,37 @@ class EventRepository(Repository):
         """Return those of the events that exist, deleted ones too, in no particular order."""
         query = select(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id.in_(ids))
         return [event_of(row) for row in await self.rows(query.with_for_update() if lock else query)]
+
+    async def by_uids(self, calendar_id: UUID, uids: Collection[str]) -> dict[str, Event]:
+        """Return, locked, a calendar's events that have these UIDs; of several that share one, the oldest."""
+        found: dict[str, Event] = {}
+        wanted = sorted(uids)
+        for begin in range(0, len(wanted), UIDS_AT_ONCE):
+            query = select(EVENTS).where(
+                *self.mine(EVENTS),
+                EVENTS.c.calendar_id == calendar_id,
+                EVENTS.c.uid.in_(wanted[begin : begin + UIDS_AT_ONCE]),
+                EVENTS.c.deleted_at.is_(None),
+            )
+            for row in await self.rows(query.order_by(EVENTS.c.id).with_for_update()):
+                found.setdefault(row.uid, event_of(row))
+        return found
+
+    async def listed(self, calendar_id: UUID, *, limit: int, after: Event | None = None) -> list[Event]:
+        """Return some of all events of a calendar, in order of UID and id: those after one of them."""
+        query = select(EVENTS).where(
+            *self.mine(EVENTS), EVENTS.c.calendar_id == calendar_id, EVENTS.c.deleted_at.is_(None)
+        )
+        if after is not None:
+            query = query.where(tuple_(EVENTS.c.uid, EVENTS.c.id) > tuple_(literal(after.uid), literal(after.id)))
+        rows = await self.rows(query.order_by(EVENTS.c.uid, EVENTS.c.id).limit(limit))
+        return [event_of(row) for row in rows]
+
+    async def earliest(self, calendar_id: UUID) -> datetime | None:
+        """Return when the first event of a calendar starts, deleted ones too; of a series its first time."""
+        query = select(func.min(EVENTS.c.starts_at)).where(*self.mine(EVENTS), EVENTS.c.calendar_id == calendar_id)
+        found = [(await self.rows(query.where(half)))[0][0] for half in (~EVENTS.c.long, EVENTS.c.long)]
+        return min((each for each in found if each is not None), default=None)
 
     async def page(self, page: EventPage) -> list[Event]:
         """Return a page of events."""

@@ -134,6 +134,7 @@ class EventRow(Table, table=True):
             sqlite_where=text("long = 1"),
             postgresql_where=text("long"),
         ),
+        Index("ix_event_uid", "app_id", "calendar_id", "uid", "id"),
     )
     app_id: UUID = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
@@ -216,6 +217,17 @@ class SeriesRow(Table, table=True):
     renew_at: datetime = moment()
 
 
+class FeedRow(Table, table=True):
+    """A calendar that is published as a file; the secret's hash only."""
+
+    __tablename__ = "feed"
+    __table_args__ = (to("calendar", "calendar_id", cascade=True),)
+    app_id: UUID = Field(primary_key=True)
+    calendar_id: UUID = Field(primary_key=True)
+    secret_hash: bytes
+    published_at: datetime = moment()
+
+
 class ChangeRow(Table, table=True):
     """What happened, in one order. `transaction` is PostgreSQL's id of the writing transaction: readers stop below the
     oldest one still running, so that a slow commit cannot slip in behind their cursor. On SQLite, with one writer, 0.
@@ -225,6 +237,7 @@ class ChangeRow(Table, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["app_id"], ["app.id"]),
         Index("ix_change_order", "app_id", "transaction", "id"),
+        Index("ix_change_calendar", "app_id", "calendar_id", "transaction", "id"),
     )
     app_id: UUID = Field(primary_key=True)
     id: UUID = Field(primary_key=True)

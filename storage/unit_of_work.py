@@ -18,6 +18,7 @@ from storage.changes import ChangeRepository
 from storage.engine import LOCK_MILLISECONDS, Database
 from storage.errors import translated
 from storage.events import EventRepository
+from storage.feeds import FeedRepository
 from storage.idempotency import IdempotencyRepository
 from storage.links import LinkRepository
 from storage.outbox import IntentRepository, LaneRepository
@@ -102,6 +103,11 @@ class UnitOfWork:
     def consents(self) -> ConsentRepository:
         """Who is on the way to open an account."""
         return ConsentRepository(*self._parts)
+
+    @cached_property
+    def feeds(self) -> FeedRepository:
+        """The app's published calendars."""
+        return FeedRepository(*self._parts)
 
     @cached_property
     def changes(self) -> ChangeRepository:

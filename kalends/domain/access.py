@@ -2,6 +2,8 @@
 
 A key is written `kal_<id>.<secret>`: 32 hexadecimal digits of an id that finds it, and 256 random bits that prove it.
 Only the SHA-256 of the secret is kept; a secret of 256 random bits needs no slower hash.
+
+What opens a published calendar, and nothing else, is written `kalfeed_<app id>.<secret>`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from enum import StrEnum
 from uuid import UUID
 
 _TOKEN = re.compile(r"kal_([0-9a-f]{32})\.([A-Za-z0-9_-]{43})", re.ASCII)
+_FEED_TOKEN = re.compile(r"kalfeed_([0-9a-f]{32})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class Scope(StrEnum):
@@ -104,6 +107,22 @@ def read_token(text: str) -> tuple[UUID, str] | None:
     return (UUID(hex=match[1]), match[2]) if match else None
 
 
+def feed_token(app_id: UUID, secret: str) -> str:
+    """Write what opens a published calendar of an app's."""
+    return f"kalfeed_{app_id.hex}.{secret}"
+
+
+def read_feed_token(text: str) -> tuple[UUID, str] | None:
+    """Take what opens a published calendar apart into app and secret; None where it has not the form."""
+    match = _FEED_TOKEN.fullmatch(text)
+    return (UUID(hex=match[1]), match[2]) if match else None
+
+
 def proves(key: ApiKey, secret: str) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(key.secret_hash, secret_hash(secret))
+    """Tell whether this is a key's secret."""
+    return is_secret(secret, key.secret_hash)
+
+
+def is_secret(secret: str, known_hash: bytes) -> bool:
+    """Compare a secret with the hash of the right one, in constant time."""
+    return hmac.compare_digest(known_hash, secret_hash(secret))

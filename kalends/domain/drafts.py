@@ -48,6 +48,7 @@ class EventDraft:
     all_day: bool = False
     tzid: str | Malformed | None = None
     transparent: bool = False
+    out_of_office: bool = False
     status: EventStatus = EventStatus.CONFIRMED
     on_conflict: ConflictPolicy = ConflictPolicy.ALLOW
     visibility: Visibility = Visibility.DEFAULT
@@ -71,6 +72,7 @@ class EventDraft:
             partstat=self.partstat,
             send_invitations=self.send_invitations,
             transparent=self.transparent,
+            out_of_office=self.out_of_office,
             status=self.status,
             on_conflict=self.on_conflict,
             metadata=checked(problems, "metadata", self.metadata, {}),
@@ -152,6 +154,7 @@ class EventChanges(TypedDict, total=False):
     all_day: bool
     tzid: str | Malformed | None
     transparent: bool
+    out_of_office: bool
     status: EventStatus
     on_conflict: ConflictPolicy
     visibility: Visibility

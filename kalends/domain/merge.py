@@ -26,6 +26,7 @@ _FIELDS = (
     "visibility",
     "reminders",
     "organizer",
+    "out_of_office",
     "send_invitations",  # ours only, as is the next: theirs has the default, now as before
     "on_conflict",
 )

@@ -81,6 +81,7 @@ def _occurrence(when: When, content: EventContent) -> dict[str, Any]:
         "visibility": content.visibility,
         "reminders": None if content.reminders is None else list(content.reminders),
         "organizer": content.organizer,
+        "outOfOffice": content.out_of_office,
     }
 
 
@@ -102,5 +103,6 @@ def _read_occurrence(plain: Mapping[str, Any]) -> tuple[When, EventContent]:
         visibility=Visibility(plain["visibility"]),
         reminders=None if reminders is None else tuple(reminders),
         organizer=plain["organizer"],
+        out_of_office=plain.get("outOfOffice", False),  # older states do not say
     )
     return When(start, end, plain["tzid"], span, plain["allDay"]), content

@@ -41,6 +41,7 @@ class WarningCode(StrEnum):
     VISIBILITY_NOT_SENT = "VISIBILITY_NOT_SENT"
     STATUS_NOT_SENT = "STATUS_NOT_SENT"
     RECURRENCE_NOT_SENT = "RECURRENCE_NOT_SENT"
+    OUT_OF_OFFICE_NOT_SENT = "OUT_OF_OFFICE_NOT_SENT"
     TEXT_SHORTENED = "TEXT_SHORTENED"
     UNKNOWN_TIME_ZONE = "UNKNOWN_TIME_ZONE"  # read as the calendar's own zone, never as UTC
     FLOATING_TIME = "FLOATING_TIME"  # without a zone: read as the calendar's own

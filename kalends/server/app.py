@@ -26,6 +26,7 @@ from kalends.server.auth import Doorkeeper
 from kalends.server.doors import doors
 from kalends.server.execution import Engine
 from kalends.server.faults import Fault
+from kalends.server.feeds import feeds
 from kalends.server.graphiql_page import ASSETS_PATH, graphiql_assets, graphiql_page
 from kalends.server.graphql_http import GraphQLEndpoint
 from kalends.server.metrics import REQUESTS, SECONDS
@@ -181,6 +182,7 @@ def create_app(settings: Settings, *, welcome: Welcome | None = None, database: 
         Route("/readyz", ready),
         Route("/metrics", _metrics),
         *doors(services, receive_seconds=settings.receive_seconds),
+        *feeds(services),
     ]
     endpoint = _Measured(door, GRAPHQL)
     if settings.development:

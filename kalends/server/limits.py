@@ -81,8 +81,8 @@ class Limits:
     """Characters of the document."""
     document_lines: int = 2000
     """Line breaks in the document: for its line number, each error counts them from the start."""
-    body_bytes: int = 1_048_576
-    """Bytes of the HTTP request's body."""
+    body_bytes: int = 8_388_608
+    """Bytes of the HTTP request's body: a calendar file fits in. The document has a limit of its own."""
     variables_depth: int = 32
     """Objects and lists nested in one another in `variables`, its own object included."""
     operation_seconds: float = 10.0

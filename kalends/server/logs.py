@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 _SECRET_NAME = re.compile(r"authorization|cookie|password|secret|token|api_?key|variables", re.IGNORECASE)
-_SECRET_FORM = re.compile(r"kal_[0-9a-f]{32}\.[\w-]+|Bearer\s+\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_SECRET_FORM = re.compile(r"kal(?:feed)?_[0-9a-f]{32}\.[\w-]+|Bearer\s+\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 _REMOVED = "[removed]"
 
 

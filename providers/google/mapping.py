@@ -56,6 +56,7 @@ _VISIBILITIES = {each.lower(): each for each in Visibility}
 # Google wants these two to be transparent; where they do not say so, they do not make anybody busy either.
 # https://developers.google.com/workspace/calendar/api/guides/event-types
 _NEVER_BUSY = ("workingLocation", "birthday")
+_AWAY = "outOfOffice"
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -128,6 +129,7 @@ def read_content(event: Event, calendar: RemoteCalendar, notes: Notes) -> EventC
         attendees=attendees,
         partstat=partstat,
         transparent=event.get("transparency") == "transparent" or event.get("eventType") in _NEVER_BUSY,
+        out_of_office=event.get("eventType") == _AWAY,
         status=EventStatus.TENTATIVE if event.get("status") == "tentative" else EventStatus.CONFIRMED,
         metadata=_read_metadata(event, notes),
         visibility=_VISIBILITIES.get(event.get("visibility", "default"), Visibility.PRIVATE),

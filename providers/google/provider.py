@@ -75,7 +75,7 @@ class GoogleProvider:
 
         Of a cancelled event there is no copy: should there be one from before, it is deleted.
         """
-        target = shown(outgoing.event.state, outgoing.owner)
+        target = shown(outgoing.event.state, outgoing.owner, away=_away(outgoing))
         if target is None:
             await self.delete(calendar, outgoing, None)
             return deleted(outgoing.identity.key)
@@ -94,11 +94,11 @@ class GoogleProvider:
 
     async def update(self, calendar: RemoteCalendar, outgoing: Outgoing, known: RemoteEvent) -> RemoteEvent:
         """Write what has changed. A cancelled event's copy is deleted."""
-        target = shown(outgoing.event.state, outgoing.owner)
+        target = shown(outgoing.event.state, outgoing.owner, away=_away(outgoing))
         if target is None:
             await self.delete(calendar, outgoing, known)
             return replace(known, deleted=True, state=None)
-        agreed = shown(outgoing.agreed.ours, outgoing.owner) if outgoing.agreed else None
+        agreed = shown(outgoing.agreed.ours, outgoing.owner, away=_away(outgoing)) if outgoing.agreed else None
         async with self._writing_to(calendar, known.remote_id):
             if outgoing.agreed is not None and agreed is not None and _single(agreed) and _single(target):
                 changes = _difference(agreed, target, outgoing.owner)
@@ -141,15 +141,15 @@ class GoogleProvider:
 
     def expected(self, outgoing: Outgoing) -> EventState | None:
         """Return what Google Calendar will show."""
-        return shown(outgoing.event.state, outgoing.owner)
+        return shown(outgoing.event.state, outgoing.owner, away=_away(outgoing))
 
     def warnings(self, outgoing: Outgoing) -> tuple[SyncWarning, ...]:
         """Return what Google Calendar cannot keep."""
-        return warnings(outgoing.event.state, outgoing.owner)
+        return warnings(outgoing.event.state, outgoing.owner, away=_away(outgoing))
 
     def preview(self, outgoing: Outgoing) -> Mapping[str, Any]:
         """Return the body of the create, with the parameter beside it, and what its occurrences will be told."""
-        target = shown(outgoing.event.state, outgoing.owner)
+        target = shown(outgoing.event.state, outgoing.owner, away=_away(outgoing))
         sent = {"sendUpdates": "all" if _notify(outgoing) else "none"}
         if target is None:
             return sent | {"id": outgoing.identity.key, "status": "cancelled"}
@@ -298,6 +298,12 @@ def _notify(outgoing: Outgoing) -> bool:
 
 def _is_googles(etag: str) -> bool:
     return etag != "" and own_etag(etag) == etag
+
+
+def _away(outgoing: Outgoing) -> bool:
+    """Tell whether the copy is an out-of-office event, as nobody but Google Calendar itself makes one."""
+    theirs = outgoing.agreed.theirs if outgoing.agreed else None
+    return theirs is not None and theirs.content.out_of_office
 
 
 def _single(state: EventState) -> bool:

@@ -25,6 +25,9 @@ _METADATA = SyncWarning(
 _RSVP = SyncWarning(
     WarningCode.RSVP_NOT_SENT, "Google Calendar does not hear the owner's answer: the owner has no address here."
 )
+_AWAY = SyncWarning(
+    WarningCode.OUT_OF_OFFICE_NOT_SENT, "Whether somebody is out of office can be said in Google Calendar only."
+)
 _VISIBILITY = SyncWarning(
     WarningCode.VISIBILITY_NOT_SENT, "In Google Calendar, all occurrences of a series have the series' visibility."
 )
@@ -33,15 +36,19 @@ _NOT_NAMED = SyncWarning(
 )
 
 
-def shown(state: EventState, owner: str | None) -> EventState | None:
-    """Return what Google Calendar will show, None where it will show nothing."""
+def shown(state: EventState, owner: str | None, *, away: bool = False) -> EventState | None:
+    """Return what Google Calendar will show, None where it will show nothing.
+
+    `away` says whether the copy is an out-of-office event: what type an event is of, Google fixes when it is made
+    (https://developers.google.com/workspace/calendar/api/guides/event-types).
+    """
     if state.content.status is EventStatus.CANCELLED:
         return None
-    content = _content(state.content, owner)
+    content = _content(state.content, owner, away)
     if state.recurrence is None:
         return EventState(state.when, content)
     overrides = {
-        wall: replace(override, content=replace(_content(override.content, owner), visibility=content.visibility))
+        wall: replace(override, content=replace(_content(override.content, owner, away), visibility=content.visibility))
         for wall, override in state.recurrence.overrides.items()
     }
     there = named(state.when, state.recurrence, overrides.keys() | state.recurrence.exdates)
@@ -52,9 +59,9 @@ def shown(state: EventState, owner: str | None) -> EventState | None:
     return EventState(state.when, content, settled(state.when, content, recurrence))
 
 
-def warnings(state: EventState, owner: str | None) -> tuple[SyncWarning, ...]:
-    """Return what of an event Google Calendar cannot keep."""
-    return tuple(dict.fromkeys(_lost(state, owner)))
+def warnings(state: EventState, owner: str | None, *, away: bool = False) -> tuple[SyncWarning, ...]:
+    """Return what of an event Google Calendar cannot keep; `away` as in `shown`."""
+    return tuple(dict.fromkeys(_lost(state, owner, away)))
 
 
 def settled(when: When, content: EventContent, recurrence: Recurrence) -> Recurrence:
@@ -72,7 +79,7 @@ def settled(when: When, content: EventContent, recurrence: Recurrence) -> Recurr
     return replace(recurrence, overrides=overrides)
 
 
-def _content(content: EventContent, owner: str | None) -> EventContent:
+def _content(content: EventContent, owner: str | None, away: bool) -> EventContent:
     """Return content without what only we have words for."""
     description = content.description and content.description[:LONGEST_DESCRIPTION]
     unheard = owner is None and content.partstat is not Partstat.ACCEPTED
@@ -84,10 +91,11 @@ def _content(content: EventContent, owner: str | None) -> EventContent:
         send_invitations=False,
         on_conflict=ConflictPolicy.ALLOW,
         metadata=kept_metadata(content),
+        out_of_office=away,
     )
 
 
-def _lost(state: EventState, owner: str | None) -> Iterator[SyncWarning]:
+def _lost(state: EventState, owner: str | None, away: bool) -> Iterator[SyncWarning]:
     recurrence = state.recurrence
     overrides = recurrence.overrides if recurrence else {}
     contents = [state.content, *(each.content for each in overrides.values())]
@@ -100,6 +108,8 @@ def _lost(state: EventState, owner: str | None) -> Iterator[SyncWarning]:
             yield _METADATA
         if owner is None and content.partstat is not Partstat.ACCEPTED:
             yield _RSVP
+        if content.out_of_office is not away:
+            yield _AWAY
         if content.visibility is not state.content.visibility:
             yield _VISIBILITY
     if recurrence and named(state.when, recurrence, overrides) != overrides.keys():

@@ -32,6 +32,9 @@ BUSY = "X-MICROSOFT-CDO-BUSYSTATUS"
 """How Outlook shows the time: the only place where Exchange says that it is tentative
 (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcical)."""
 
+AWAY = "OOF"
+"""Its word for somebody who is out of office; no other property has one."""
+
 _BLANK = EventContent("")
 _SHORTENED = "A text is longer than Kalends keeps: its end is not shown."
 # What says the same in another form, and would contradict what we write.
@@ -58,6 +61,7 @@ def read_content(event: Component, told: Mapping[str, Sequence[Property]], owner
         visibility=_read_visibility(told),
         reminders=read_reminders(event, notes),
         organizer=organizer,
+        out_of_office=busy == AWAY,
     )
 
 
@@ -156,16 +160,22 @@ def _write_busy(event: Component, before: EventContent | None, after: EventConte
     """Write whether the event blocks its time; Outlook's own word for it follows, where it is there."""
     told = event.index()
     said = status = _read_status(told, _word(told, BUSY), Notes())
+    away = was_away = _word(told, BUSY) == AWAY
     if before is None or before.status is not after.status:
         status = after.status
+    if before is None or before.out_of_office is not after.out_of_office:
+        away = after.out_of_office
     free = after.transparent
-    if before is None or before.transparent is not free:
+    alone = away is not was_away and "TRANSP" not in told  # then the word that goes has said that, too
+    if before is None or before.transparent is not free or alone:
         event.put("TRANSP", Property.of("TRANSP", "TRANSPARENT" if free else "OPAQUE"))
-    elif status is said:
+    elif (status, away) == (said, was_away):
         return
     if before is None or status is not said or (status is EventStatus.TENTATIVE and _word(told, "STATUS") != status):
         event.put("STATUS", Property.of("STATUS", status))
-    if BUSY in told:
+    if away:
+        event.put(BUSY, Property.of(BUSY, AWAY))
+    elif BUSY in told:
         taken = "TENTATIVE" if status is EventStatus.TENTATIVE else "BUSY"
         free = _word(event.index(), "TRANSP") == "TRANSPARENT"
         event.put(BUSY, Property.of(BUSY, "FREE" if free else taken))

@@ -35,6 +35,7 @@ STAMP = "X-KALENDS-EVENT"
 
 SINGLE = "It is one time of a series that is not in the file."
 SEVERAL = "It is some times of a series that is not in the file."
+_NO_EVENTS = ("VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY")
 _STAMPS = ("DTSTAMP", "LAST-MODIFIED", "CREATED")
 _SKIPS = re.compile(r"COUNT=|INTERVAL=(?!1(?:;|$))")
 _UNCLEAR = "One of its times differs in a way that cannot be read, and is shown like the others."
@@ -67,6 +68,11 @@ class Group:
         """All that is shown of it."""
         return (*([self.master] if self.master is not None else []), *self.overrides)
 
+    @property
+    def sequence(self) -> int:
+        """The highest SEQUENCE in it, 0 where there is none."""
+        return max((sequence_of(each.first("SEQUENCE")) for each in self.members), default=0)
+
     @cached_property
     def fingerprint(self) -> str:
         """A name of what the file says of it."""
@@ -76,11 +82,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file's events, not yet read, and what it says of itself. `tzid` is an IANA name."""
+    """A file's events, not yet read, and what it says of itself. `tzid` is an IANA name.
+
+    `others` are what is no event, such as tasks: the UID of each and the name of its component. `method` is what the
+    file was sent for (RFC 5546 section 1.4).
+    """
 
     groups: Sequence[Group]
     name: str | None = None
     tzid: str | None = None
+    others: Sequence[tuple[str, str]] = ()
+    method: str | None = None
 
 
 def opened(data: bytes) -> File:
@@ -91,8 +103,14 @@ def opened(data: bytes) -> File:
         first = groups.setdefault(group.uid, group)
         if first is not group:
             groups[group.uid] = replace(first, spare=(*first.spare, *group.members, *group.spare))
-    name, tzid = (_said(calendars[0], each) for each in ("X-WR-CALNAME", "X-WR-TIMEZONE"))
-    return File(tuple(groups.values()), name or _said(calendars[0], "NAME"), names.iana(tzid) if tzid else None)
+    name, tzid, method = (_said(calendars[0], each) for each in ("X-WR-CALNAME", "X-WR-TIMEZONE", "METHOD"))
+    return File(
+        tuple(groups.values()),
+        name or _said(calendars[0], "NAME"),
+        names.iana(tzid) if tzid else None,
+        tuple((_uid(each), each.name) for calendar in calendars for each in calendar.components(*_NO_EVENTS)),
+        method.upper() if method else None,
+    )
 
 
 def resource(group: Group, *, tzid: str, owner: Owner) -> Resource | Broken:
@@ -121,6 +139,16 @@ def duplicates(group: Group) -> Iterator[Broken]:
     """Say what of a file is left out because its UID is taken (RFC 5545 section 3.8.4.7 wants it unique)."""
     for _ in group.spare:
         yield Broken(group.uid, "Another event of the file has the same UID: the newer one is shown.")
+
+
+def differing(group: Group, series: EventState, *, tzid: str, owner: Owner) -> Mapping[datetime, Override]:
+    """Read times of a series that is not in the file but known: by the wall time at which each would have begun.
+
+    What cannot be read is left out. `tzid` is the calendar's zone.
+    """
+    zones = Zones(group.definitions, tzid)
+    anchor = Anchor(series.when, zones, Moment(series.when.start), series.when.tzid)
+    return _overrides(group.overrides, anchor, owner, Notes())
 
 
 def recurrence_id(component: Component, anchor: Anchor) -> datetime | None:

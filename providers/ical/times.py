@@ -146,10 +146,14 @@ def _says_all_day(told: Mapping[str, Sequence[Property]]) -> bool:
 def kept(when: When, *, series: bool) -> When:
     """Return what is read of a time that was written.
 
-    Of two equal wall times a series means the first: its occurrences are found in wall time.
+    Of two equal wall times a series means the first: its occurrences are found in wall time. A single wall time
+    that the clocks skip becomes what they show at that moment.
     """
-    if when.all_day or not series:
+    if when.all_day:
         return when
+    if not series:
+        start, end = (shown(moment, when.tzid).wall for moment in (when.span.start, when.span.end))
+        return replace(when, start=start, end=end)
     span = span_of(when.start.replace(fold=0), when.end.replace(fold=0), when.tzid)
     return replace(when, span=span or when.span)
 

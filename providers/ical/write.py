@@ -40,6 +40,13 @@ def kept(state: EventState, owner: Owner) -> EventState:
 
 def created(event: Event, uid: str, owner: Owner) -> bytes:
     """Return a new file with one event, its series and what differs from it; the same for the same version."""
+    calendar = calendar_of(event, uid, owner)
+    _define_zones(calendar, event.state, zones_of(calendar))
+    return written([calendar])
+
+
+def calendar_of(event: Event, uid: str, owner: Owner) -> Component:
+    """Return a new calendar with one event, in which no zone is defined yet."""
     calendar = Component("VCALENDAR", [Property.of("VERSION", "2.0"), Property.of("PRODID", PRODUCT)])
     master = Component("VEVENT", [Property.of("UID", escaped(uid)), Property.of(STAMP, escaped(f"{event.id} {uid}"))])
     master.put("CREATED", _stamp("CREATED", event.created_at))
@@ -52,8 +59,7 @@ def created(event: Event, uid: str, owner: Owner) -> bytes:
     writer = _Writer(calendar, Zones(Definitions(calendar), event.when.tzid), owner)
     write_dates(master, Anchor.of(master, event.when, writer.zones), None, event.when, event.recurrence)
     writer.write_overrides(master, {}, blank, event.state)
-    _define_zones(calendar, event.state, _zones(calendar))
-    return written([calendar])
+    return calendar
 
 
 def edited(data: bytes, event: Event, before: EventState | None, uid: str, *, tzid: str, owner: Owner) -> bytes | None:
@@ -70,11 +76,11 @@ def edited(data: bytes, event: Event, before: EventState | None, uid: str, *, tz
         if isinstance(read, Broken):
             raise Refused(f"The copy cannot be read, so that nothing is written to it. {read.reason}")
         before = read.state
-    untouched, used = written(calendars), _zones(calendar)
+    untouched, used = written(calendars), zones_of(calendar)
     _write(calendar, group, before, event, _Writer(calendar, Zones(group.definitions, tzid), owner))
     if written(calendars) == untouched:
         return None
-    _define_zones(calendar, event.state, _zones(calendar) - used)
+    _define_zones(calendar, event.state, zones_of(calendar) - used)
     return written(calendars)
 
 
@@ -204,7 +210,7 @@ def _stamp(name: str, moment: datetime) -> Property:
     return Property.of(name, f"{moment:%Y%m%dT%H%M%SZ}")
 
 
-def _zones(calendar: Component) -> set[str]:
+def zones_of(calendar: Component) -> set[str]:
     """Return the names of the zones that events use."""
     lines = (item for event in calendar.components("VEVENT") for item in event.items if isinstance(item, Property))
     return {unescaped(name) for line in lines if "TZID" in line.source for name in line.parts()[0].get("TZID", ())}
@@ -216,5 +222,9 @@ def _define_zones(calendar: Component, state: EventState, names: set[str]) -> No
     starts = [state.when.start, *(each.when.start for each in _overrides(state).values())]
     year = max(min(start.year for start in starts) - 1, FIRST_YEAR)
     at = next(number for number, item in enumerate(calendar.items) if isinstance(item, Component))
-    known = (name for name in sorted(names - defined) if not isinstance(read_zone(name), Malformed))
-    calendar.items[at:at] = [definition(name, year) for name in known]
+    calendar.items[at:at] = definitions(names - defined, year)
+
+
+def definitions(names: Iterable[str], year: int) -> list[Component]:
+    """Return the VTIMEZONE of each of these zones that there is, for what happens from the beginning of a year on."""
+    return [definition(name, year) for name in sorted(names) if not isinstance(read_zone(name), Malformed)]

@@ -116,6 +116,8 @@ def _folded(attendee: Attendee) -> str:
 def _show_as(content: EventContent) -> str:
     if content.transparent:
         return "free"
+    if content.out_of_office:
+        return "oof"
     return "tentative" if content.status is EventStatus.TENTATIVE else "busy"
 
 

@@ -170,6 +170,7 @@ def _content(event: Event, reading: _Reading) -> EventContent:
         attendees=_attendees(event, own, partstat, reading),
         partstat=partstat,
         transparent=event.get("showAs") == "free",
+        out_of_office=event.get("showAs") == "oof",
         status=_status(event, own, partstat),
         metadata=reading.metadata,
         visibility=_VISIBILITIES.get(event.get("sensitivity", "normal"), Visibility.DEFAULT),

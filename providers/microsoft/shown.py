@@ -57,6 +57,12 @@ _ALL_ALIKE = SyncWarning(
     WarningCode.VISIBILITY_NOT_SENT, "In Outlook, all occurrences of a series have the series' visibility."
 )
 _FREE = SyncWarning(WarningCode.STATUS_NOT_SENT, "Outlook shows time as free or as tentative: free was chosen.")
+_AWAY = SyncWarning(
+    WarningCode.STATUS_NOT_SENT, "Outlook shows time as out of office or as tentative: out of office was chosen."
+)
+_NOT_AWAY = SyncWarning(
+    WarningCode.OUT_OF_OFFICE_NOT_SENT, "Outlook shows time as free or as out of office: free was chosen."
+)
 _UNANSWERED = SyncWarning(
     WarningCode.STATUS_NOT_SENT, "Outlook shows an invitation as tentative until it is accepted, whatever its status."
 )
@@ -159,10 +165,11 @@ def _content(content: EventContent, owner: str | None, theirs: EventContent | No
         on_conflict=ConflictPolicy.ALLOW,
         visibility=Visibility.DEFAULT if content.visibility is Visibility.PUBLIC else content.visibility,
         reminders=reminders,
+        out_of_office=content.out_of_office and not content.transparent,
         attendees=_guests(content, owner, theirs),
     )
     if content.organizer is None or theirs is None:
-        status = EventStatus.CONFIRMED if content.transparent else content.status
+        status = EventStatus.CONFIRMED if content.transparent or content.out_of_office else content.status
         return replace(content, partstat=Partstat.ACCEPTED, organizer=None, status=status)
     return _invitation(content, owner, theirs)
 
@@ -187,7 +194,8 @@ def _invitation(content: EventContent, owner: str | None, theirs: EventContent) 
         replace(each, partstat=partstat) if each.email.lower() == mine else each for each in theirs.attendees
     )
     status = content.status
-    if status is EventStatus.TENTATIVE and (content.transparent or partstat is not Partstat.ACCEPTED):
+    unsaid = content.transparent or content.out_of_office or partstat is not Partstat.ACCEPTED
+    if status is EventStatus.TENTATIVE and unsaid:
         status = EventStatus.CONFIRMED
     return replace(content, attendees=attendees, partstat=partstat, status=status, organizer=theirs.organizer)
 
@@ -251,8 +259,7 @@ def _lost_of(content: EventContent, owner: str | None, theirs: EventContent | No
         yield _REMINDERS
     if content.visibility is Visibility.PUBLIC:
         yield _PUBLIC
-    if content.status is EventStatus.TENTATIVE and content.transparent:
-        yield _FREE
+    yield from _lost_of_time(content)
     mine = (owner or "").lower()
     guests = {each.email.lower(): each.partstat for each in content.attendees if each.email.lower() != mine}
     kept = _content(content, owner, theirs)
@@ -267,6 +274,16 @@ def _lost_of(content: EventContent, owner: str | None, theirs: EventContent | No
     if len(guests) < len(content.attendees):
         yield _ORGANIZER_APART
     yield from _lost_of_guests(content, guests, answers)
+
+
+def _lost_of_time(content: EventContent) -> Iterator[SyncWarning]:
+    """Yield what is lost of how the time shows: Outlook has one word for all of it."""
+    if content.status is EventStatus.TENTATIVE and content.transparent:
+        yield _FREE
+    elif content.status is EventStatus.TENTATIVE and content.out_of_office:
+        yield _AWAY
+    if content.transparent and content.out_of_office:
+        yield _NOT_AWAY
 
 
 def _lost_of_invitation(content: EventContent, kept: EventContent) -> Iterator[SyncWarning]:

@@ -50,6 +50,12 @@ EVENTS: dict[str, dict[str, Any]] = {
     "several days": {"when": make_days(date(2026, 12, 30), 4)},
     "transparent": {"transparent": True},
     "tentative": {"status": EventStatus.TENTATIVE},
+    "out of office": {"out_of_office": True},
+    "out of office, free and tentative": {
+        "out_of_office": True,
+        "transparent": True,
+        "status": EventStatus.TENTATIVE,
+    },
     "cancelled": {"status": EventStatus.CANCELLED},
     "declined by the owner": {"partstat": Partstat.DECLINED, "attendees": (Attendee(OWNER, Partstat.DECLINED),)},
     "with participants": {"attendees": (Attendee(OWNER, Partstat.ACCEPTED), *GUESTS)},

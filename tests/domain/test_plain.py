@@ -44,6 +44,7 @@ FULL = EventState(
         visibility=Visibility.PRIVATE,
         reminders=(),
         organizer="eve@example.org",
+        out_of_office=True,
     ),
     Recurrence(
         None,

@@ -17,6 +17,7 @@ CHANGES: list[dict[str, Any]] = [
     {"description": None},
     {"invite": True},
     {"transparent": True},
+    {"outOfOffice": True},
     {"status": "TENTATIVE"},
     {"metadata": {"b": "2"}},
     {"metadata": {}},
@@ -27,7 +28,7 @@ CHANGES: list[dict[str, Any]] = [
 
 NEVER_NULL = (
     *("start", "end", "what", "where", "invite", "participants", "myRsvp", "allDay"),
-    *("timeZone", "transparent", "status", "metadata", "onConflict"),
+    *("timeZone", "transparent", "outOfOffice", "status", "metadata", "onConflict"),
 )
 
 

@@ -100,6 +100,7 @@ async def furnish(storage: Storage, app_id: UUID) -> Belongings:
         await work.accounts.give(account.id, {"token": "t"}, NOW, subject="ada", address="ada@example.org")
         await work.consents.add(consent)
         await work.calendars.add(calendar)
+        await work.feeds.open(calendar.id, secret_hash("s"), NOW)
         await work.sources.open(calendar.id)
         await work.sources.has_read(calendar.id, NOW, token="t", again_in=-HOUR, whole=True, broken=[])
         await work.channels.add(channel)
@@ -175,6 +176,7 @@ CALLS: dict[str, Call] = {
     "calendars.save": lambda work, b: work.calendars.save(replace(b.calendar, name="Mine")),
     "changes.note": lambda work, b: work.changes.note("event", b.event.id, Operation.DELETED, origin="x", at=NOW),
     "changes.note_events": lambda work, b: work.changes.note_events([b.event], Operation.DELETED, "x"),
+    "changes.position": lambda work, b: work.changes.position(b.calendar.id),
     "channels.add": lambda work, b: work.channels.add(replace(b.channel, id=uuid7())),
     "channels.forget_calendar": lambda work, b: work.channels.forget_calendar(b.calendar.id),
     "channels.get": lambda work, b: work.channels.get(b.channel.id),
@@ -184,10 +186,12 @@ CALLS: dict[str, Call] = {
     "consents.add": lambda work, b: work.consents.add(make_consent(b.resource.id)),
     "consents.take": lambda work, b: work.consents.take(b.consent.id, NOW),
     "events.add": lambda work, b: work.events.add([make_event(b.calendar.id)]),
+    "events.by_uids": lambda work, b: work.events.by_uids(b.calendar.id, [b.event.uid]),
     "events.collisions": lambda work, b: work.events.collisions(b.event, [make_span(NOW, DAY)], but=()),
     "events.conflicts_of": lambda work, b: work.events.conflicts_of([b.event]),
     "events.count_in": lambda work, b: work.events.count_in(b.calendar.id),
     "events.days_of": lambda work, b: work.events.days_of(b.calendar.id),
+    "events.earliest": lambda work, b: work.events.earliest(b.calendar.id),
     "events.expand": lambda work, b: work.events.expand(b.event),
     "events.forget": lambda work, b: work.events.forget(b.event.id),
     "events.forget_tombstones": lambda work, b: work.events.forget_tombstones(b.calendar.id),
@@ -195,11 +199,16 @@ CALLS: dict[str, Call] = {
     "events.in_the_way": lambda work, b: work.events.in_the_way(b.calendar.id, make_span(NOW, DAY)),
     "events.moved": lambda work, b: work.events.moved(b.event, seen_from=NOW),
     "events.to_come": lambda work, _: work.events.to_come(NOW, after=None, limit=9),
+    "events.listed": lambda work, b: work.events.listed(b.calendar.id, limit=9),
     "events.page": lambda work, _: work.events.page(EventPage(make_span(NOW, DAY), None, 9)),
     "events.remove": lambda work, b: work.events.remove([b.event.id]),
     "events.save": lambda work, b: work.events.save(b.event.deleted(NOW)),
     "events.some_of": lambda work, b: work.events.some_of(b.calendar.id, 9),
     "events.with_tombstones": lambda work, b: work.events.with_tombstones([b.event.id], lock=True),
+    "feeds.close": lambda work, b: work.feeds.close(b.calendar.id),
+    "feeds.many": lambda work, b: work.feeds.many([b.calendar.id]),
+    "feeds.open": lambda work, b: work.feeds.open(b.calendar.id, b"mine", NOW),
+    "feeds.secret_hash": lambda work, b: work.feeds.secret_hash(b.calendar.id),
     "idempotency.claim": lambda work, _: work.idempotency.claim(CLAIM, [uuid7()], NOW),
     "intents.failed": lambda work, b: work.intents.failed(b.event.id, "x", again_in=None),
     "intents.forget_calendar": lambda work, b: work.intents.forget_calendar(b.calendar.id),

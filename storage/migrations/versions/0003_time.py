@@ -1,4 +1,7 @@
-"""Free/busy from indexes alone: what every event makes of its time, and for which time series are kept ready."""
+"""Free/busy from indexes alone: what every event makes of its time, and for which time series are kept ready.
+
+Files: events are found by their UID, and calendars are published.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,6 +37,8 @@ def upgrade() -> None:
         short=["app_id", "calendar_id", "starts_at", "id", "ends_at", "busy"],
         long=["app_id", "calendar_id", "ends_at", "starts_at", "busy", "id"],
     )
+
+    op.create_index("ix_event_uid", "event", ["app_id", "calendar_id", "uid", "id"])
 
     op.drop_table("occurrence")
     op.drop_table("series")
@@ -78,7 +83,20 @@ def upgrade() -> None:
             "SELECT app_id, id, calendar_id, starts_at, starts_at, created_at FROM event "
             "WHERE recurrence IS NOT NULL AND deleted_at IS NULL"
         )
+    op.create_table(
+        "feed",
+        sa.Column("app_id", sa.Uuid(), nullable=False),
+        sa.Column("calendar_id", sa.Uuid(), nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("published_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["app_id", "calendar_id"], ["calendar.app_id", "calendar.id"], name="fk_feed_calendar", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("app_id", "calendar_id", name="pk_feed"),
+    )
+    op.create_index("ix_change_calendar", "change", ["app_id", "calendar_id", "transaction", "id"])
     if is_postgresql():
+        protect("feed")
         protect("occurrence")
         protect("series", system="SELECT")
 

@@ -66,6 +66,8 @@ def _event(uid: str, when: When, content: EventContent) -> icalendar.Event:
         event.add("description", content.description)
     event.add("status", content.status.value)
     event.add("transp", "TRANSPARENT" if content.transparent else "OPAQUE")
+    if content.out_of_office:
+        event.add("x-microsoft-cdo-busystatus", "OOF")
     if content.visibility is not Visibility.DEFAULT:
         event.add("class", content.visibility.value)
     for each in content.attendees:
@@ -153,6 +155,7 @@ def _content(event: Any, owner: str) -> EventContent:
         attendees=tuple(people),
         partstat=own or (_partstat(str(aside)) if aside is not None else Partstat.ACCEPTED),
         transparent=str(event.get("TRANSP", "OPAQUE")) == "TRANSPARENT",
+        out_of_office=str(event.get("X-MICROSOFT-CDO-BUSYSTATUS", "")) == "OOF",
         status=EventStatus(str(event.get("STATUS", "CONFIRMED"))),
         metadata=_metadata(event),
         visibility=Visibility(str(event.get("CLASS", "DEFAULT"))),

@@ -31,6 +31,7 @@ def contents(draw: st.DrawFn) -> EventContent:
         partstat=draw(st.sampled_from(Partstat)),
         send_invitations=draw(st.booleans()),
         transparent=draw(st.booleans()),
+        out_of_office=draw(st.booleans()),
         status=draw(st.sampled_from([EventStatus.CONFIRMED, EventStatus.TENTATIVE])),
         metadata=draw(st.dictionaries(st.sampled_from(["crm", "note", "x"]), TEXT)),
         visibility=draw(st.sampled_from(Visibility)),

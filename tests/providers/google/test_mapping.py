@@ -21,7 +21,7 @@ from kalends.domain.events import (
     Visibility,
 )
 from kalends.domain.ids import uuid7
-from kalends.domain.merge import same
+from kalends.domain.merge import Agreement, same
 from kalends.domain.sync import WarningCode
 from kalends.domain.time import whole_days
 from providers.google import GoogleProvider
@@ -210,7 +210,7 @@ def test_a_deleted_event_is_read_as_deleted_though_it_says_nothing_else() -> Non
         ),
         ({"eventType": "workingLocation"}, {"transparent": True}),
         ({"eventType": "birthday"}, {"transparent": True}),
-        ({"eventType": "outOfOffice"}, {"transparent": False}),
+        ({"eventType": "outOfOffice"}, {"transparent": False, "out_of_office": True}),
         ({"eventType": "focusTime"}, {"transparent": False}),
         ({"eventType": "fromGmail", "transparency": "transparent"}, {"transparent": True}),
         ({"organizer": {"email": BOB}}, {"organizer": BOB}),
@@ -473,6 +473,7 @@ def test_the_calendars_own_reminders_take_the_place_of_all_others() -> None:
         ({"description": "d" * (LONGEST_DESCRIPTION + 1)}, ADA, WarningCode.TEXT_SHORTENED),
         ({"metadata": {"kalendsEvent": "mine"}}, ADA, WarningCode.METADATA_NOT_SENT),
         ({"partstat": Partstat.DECLINED}, None, WarningCode.RSVP_NOT_SENT),
+        ({"out_of_office": True}, ADA, WarningCode.OUT_OF_OFFICE_NOT_SENT),
     ],
 )
 def test_what_google_cannot_keep_is_said(fields: dict[str, Any], owner: str | None, code: WarningCode) -> None:
@@ -481,6 +482,19 @@ def test_what_google_cannot_keep_is_said(fields: dict[str, Any], owner: str | No
     assert [each.code for each in provider.warnings(outgoing)] == [code]
     expected = provider.expected(outgoing)
     assert expected is None or not same(expected, outgoing.event.state)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_an_event_stays_of_the_type_that_google_has_made_it(away: bool) -> None:
+    there = EventState(make_when(), make_content(out_of_office=True))
+    renamed = replace(there, content=make_content("Renamed", out_of_office=away))
+    ours = make_event(uuid7()).became(renamed, at=NOW)
+    outgoing = replace(outgoing_for(ours, owner=ADA), agreed=Agreement(there, there))
+    provider = GoogleProvider(surroundings())
+    expected = provider.expected(outgoing)
+    assert expected is not None
+    assert expected.content.out_of_office
+    assert bool(provider.warnings(outgoing)) is not away
 
 
 def test_an_instance_has_the_place_of_its_own_that_its_time_has() -> None:

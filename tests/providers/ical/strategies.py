@@ -78,6 +78,7 @@ def contents() -> st.SearchStrategy[EventContent]:
         partstat=st.sampled_from(Partstat),
         send_invitations=st.booleans(),
         transparent=st.booleans(),
+        out_of_office=st.booleans(),
         status=st.sampled_from(EventStatus),
         metadata=st.dictionaries(_name.filter(lambda key: len(key) <= 44), _text, max_size=3),
         visibility=st.sampled_from(Visibility),

@@ -158,6 +158,11 @@ def test_the_place_on_a_map_goes_with_the_place_that_it_repeats() -> None:
         ({"status": EventStatus.CONFIRMED}, {"STATUS": "CONFIRMED", "X-MICROSOFT-CDO-BUSYSTATUS": "BUSY"}),
         ({"status": EventStatus.CANCELLED}, {"STATUS": "CANCELLED", "X-MICROSOFT-CDO-BUSYSTATUS": "BUSY"}),
         ({"summary": "Another"}, {"STATUS": "CONFIRMED", "X-MICROSOFT-CDO-BUSYSTATUS": "TENTATIVE"}),
+        ({"out_of_office": True}, {"STATUS": "TENTATIVE", "X-MICROSOFT-CDO-BUSYSTATUS": "OOF"}),
+        (
+            {"out_of_office": True, "status": EventStatus.CONFIRMED},
+            {"STATUS": "CONFIRMED", "TRANSP": "OPAQUE", "X-MICROSOFT-CDO-BUSYSTATUS": "OOF"},
+        ),
     ],
 )
 def test_outlooks_word_for_it_follows(change: Mapping[str, Any], expected: Mapping[str, str]) -> None:
@@ -166,6 +171,18 @@ def test_outlooks_word_for_it_follows(change: Mapping[str, Any], expected: Mappi
     assert {name: value for name, value in expected.items() if f"\n{name}:{value}\n" in after} == expected
     wanted = replace(state_of(text).content, **change)
     assert state_of(after).content == wanted
+
+
+@pytest.mark.parametrize("there", ["", "FREE", "TENTATIVE", "BUSY", "OOF"])
+@pytest.mark.parametrize("away", [True, False])
+def test_who_is_out_of_office_is_so_whatever_the_file_has_said(there: str, away: bool) -> None:
+    text = file(f"{TIMES}X-MICROSOFT-CDO-BUSYSTATUS:{there}\n" if there else TIMES)
+    before = state_of(text)
+    after = replace(before, content=replace(before.content, out_of_office=away))
+    event = event_of(before).became(after, at=LATER)
+    result = edited(text.encode(), event, before, "one", tzid=BERLIN, owner=ME)
+    assert (result is None) == (before == after)
+    assert state_of(unfolded(result) if result else text).content == after.content
 
 
 def test_a_class_goes_where_the_calendars_own_is_meant() -> None:

@@ -100,7 +100,7 @@ def test_a_text_that_was_cut_does_not_look_like_a_change_and_is_not_written_back
         ("X-MICROSOFT-CDO-BUSYSTATUS:FREE\n", {"transparent": True}, False),
         ("X-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE\nSTATUS:CONFIRMED\n", {"status": EventStatus.TENTATIVE}, False),
         ("X-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE\nSTATUS:CANCELLED\n", {"status": EventStatus.CANCELLED}, False),
-        ("X-MICROSOFT-CDO-BUSYSTATUS:OOF\n", {}, False),
+        ("X-MICROSOFT-CDO-BUSYSTATUS:OOF\n", {"out_of_office": True}, False),
         ("CLASS:PUBLIC\n", {"visibility": Visibility.PUBLIC}, False),
         ("CLASS:CONFIDENTIAL\n", {"visibility": Visibility.CONFIDENTIAL}, False),
         ("CLASS:X-TOP-SECRET\n", {"visibility": Visibility.PRIVATE}, False),

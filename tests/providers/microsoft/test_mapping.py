@@ -60,6 +60,7 @@ def test_the_owners_own_reminder_is_left_to_outlook_and_another_is_said() -> Non
         ({"description": "Other"}, {"body"}),
         ({"transparent": True}, {"showAs"}),
         ({"status": EventStatus.TENTATIVE}, {"showAs"}),
+        ({"out_of_office": True}, {"showAs"}),
         ({"visibility": Visibility.PRIVATE}, {"sensitivity"}),
         ({"reminders": ()}, {"isReminderOn"}),
         ({"reminders": (5,)}, {"isReminderOn", "reminderMinutesBeforeStart"}),

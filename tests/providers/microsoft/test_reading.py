@@ -40,7 +40,7 @@ def test_an_event_is_read() -> None:
     [
         ({"showAs": "free"}, {"transparent": True}),
         ({"showAs": "tentative"}, {"status": EventStatus.TENTATIVE}),
-        ({"showAs": "oof"}, {"transparent": False}),
+        ({"showAs": "oof"}, {"transparent": False, "out_of_office": True}),
         ({"showAs": "workingElsewhere"}, {"transparent": False}),
         ({"isCancelled": True}, {"status": EventStatus.CANCELLED}),
         ({"sensitivity": "private"}, {"visibility": Visibility.PRIVATE}),

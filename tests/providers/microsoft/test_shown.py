@@ -34,6 +34,16 @@ from tests.providers.microsoft.stage import an_outgoing, became
             WarningCode.STATUS_NOT_SENT,
             {"status": EventStatus.CONFIRMED, "transparent": True},
         ),
+        (
+            {"status": EventStatus.TENTATIVE, "out_of_office": True},
+            WarningCode.STATUS_NOT_SENT,
+            {"status": EventStatus.CONFIRMED, "out_of_office": True},
+        ),
+        (
+            {"transparent": True, "out_of_office": True},
+            WarningCode.OUT_OF_OFFICE_NOT_SENT,
+            {"transparent": True, "out_of_office": False},
+        ),
         ({"partstat": Partstat.TENTATIVE}, WarningCode.RSVP_NOT_SENT, {"partstat": Partstat.ACCEPTED}),
         ({"attendees": GUESTS}, WarningCode.PARTICIPANTS_NOT_SENT, {"attendees": ()}),
         (

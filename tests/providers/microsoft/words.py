@@ -38,7 +38,7 @@ def spoken(when: When, content: EventContent) -> dict[str, Any]:
         "start": {"dateTime": when.start.isoformat(), "timeZone": ZONES[when.tzid]},
         "end": {"dateTime": when.end.isoformat(), "timeZone": ZONES[when.tzid]},
         "isAllDay": when.all_day,
-        "showAs": "free" if content.transparent else show_as,
+        "showAs": "free" if content.transparent else "oof" if content.out_of_office else show_as,
         "sensitivity": _SENSITIVITIES.get(content.visibility, "normal"),
         "attendees": [{"emailAddress": {"address": each.email}} for each in content.attendees],
     }
@@ -108,6 +108,7 @@ def _one(
         ),
         partstat=partstat,
         transparent=event["showAs"] == "free",
+        out_of_office=event["showAs"] == "oof",
         status=EventStatus.CANCELLED if event["isCancelled"] else status,
         metadata=json.loads(metadata),
         visibility=_VISIBILITIES.get(event["sensitivity"], Visibility.DEFAULT),
