@@ -188,20 +188,19 @@ def parsed(data: bytes) -> list[Component]:
     open_ones: list[Component] = []
     count = 0
     for source in _lines(_decoded(data)):
-        found = _NAME.match(source)
-        name = found[0].strip().upper() if found else ""
+        name = _name(source)
         if name == "BEGIN":
             count += len(open_ones) == 1
             if count > MAX_COMPONENTS:
                 raise Unreadable(f"The calendar has more than {MAX_COMPONENTS:,} entries.")
-            inner = _opened(open_ones, source[6:].strip().upper())
+            inner = _opened(open_ones, _FOLD.sub("", source)[6:].strip().upper())
             if not open_ones:
                 calendars.append(inner)
             open_ones.append(inner)
         elif not open_ones:
             raise NotACalendar
         elif name == "END":
-            _close(open_ones, source[4:].strip().upper())
+            _close(open_ones, _FOLD.sub("", source)[4:].strip().upper())
         else:
             open_ones[-1].items.append(Property(name, source))
     if not calendars:
@@ -229,6 +228,14 @@ def _close(open_ones: list[Component], name: str) -> None:
         if open_ones[depth].name == name:
             del open_ones[depth:]
             return
+
+
+def _name(source: str) -> str:
+    """Return a line's name in upper case; a line may be folded anywhere, in its name, too."""
+    found = _NAME.match(source)
+    if found is not None and source[found.end() : found.end() + 1] == "\n":
+        found = _NAME.match(_FOLD.sub("", source))
+    return found[0].strip().upper() if found else ""
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -89,6 +89,20 @@ async def test_every_producers_file_comes_twice_without_a_change(ours: Tenant, n
     assert again["failures"] == first["failures"]
 
 
+async def test_how_a_file_breaks_its_lines_makes_no_difference(ours: Tenant) -> None:
+    lines = calendar(WEEKLY, MOVED, event("one", "DESCRIPTION:A long word 🎉 \\, and\n  another \\;one"))
+    assert counted(await take_in(ours, lines)) == (2, 0, 0)
+    for written in (
+        lines.replace("\n", "\r\n"),
+        lines.replace("\n", "\r"),
+        "\ufeff" + lines,
+        lines.replace("\n  another", "\r\n\t another").replace("DESCRIPTION", "description"),
+        lines.replace("SUMMARY", "SUM\n MARY").replace("\nEND:VEVENT", "\n\n\nEND:VEVENT"),
+        lines + "\n\n",
+    ):
+        assert counted(await take_in(ours, written)) == (0, 0, 2), written
+
+
 async def test_an_event_that_is_there_becomes_what_the_file_says(ours: Tenant) -> None:
     first = await take_in(ours, calendar(event("one"), event("two")))
     second = await take_in(ours, calendar(event("one", "LOCATION:Elsewhere"), event("two")))

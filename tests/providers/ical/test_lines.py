@@ -259,3 +259,10 @@ def test_no_bytes_make_it_stumble(data: bytes) -> None:
         except Refused:
             continue
         assert all(isinstance(calendar, Component) for calendar in found)
+
+
+def test_a_line_that_is_folded_in_its_name_is_the_line_that_it_is() -> None:
+    [calendar] = parsed(b"BEG\r\n IN:VCALE\r\n NDAR\r\nSUM\r\n MARY\r\n ;X=1:Text\r\nEND:VCAL\r\n ENDAR\r\n")
+    [line] = calendar.properties("SUMMARY")
+    assert (calendar.name, line.value, line.parts()[0]) == ("VCALENDAR", "Text", {"X": ["1"]})
+    assert line.source == "SUM\n MARY\n ;X=1:Text"
