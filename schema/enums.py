@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import strawberry
 
 from kalends.domain.access import Scope
-from kalends.domain.calendars import AccountState, ResourceKind
+from kalends.domain.busy import BusyStatus
+from kalends.domain.calendars import AccountState, ResourceKind, StalePolicy
 from kalends.domain.events import ConflictPolicy, EventStatus, Partstat, Visibility
 from kalends.domain.sync import SyncStatus, WarningCode
 from resolvers.conflicts import Keep
@@ -180,11 +181,32 @@ _described(
     },
 )
 _described(
+    BusyStatus,
+    "BusyStatus",
+    "Why time is busy (RFC 5545 section 3.2.9, FBTYPE). Of what overlaps, the strongest shows.",
+    {
+        "BUSY": "Something takes it.",
+        "TENTATIVE": "Something may take it: it is not certain, or not accepted yet. The weakest.",
+        "UNAVAILABLE": "Its owner is out of office. The strongest.",
+    },
+)
+_described(
+    StalePolicy,
+    "StalePolicy",
+    "What availability makes of a calendar whose provider was last read too long ago.",
+    {
+        "TREAT_AS_BUSY": "All of it is taken.",
+        "TREAT_AS_FREE": "What was last read counts, and nothing else.",
+        "FAIL": "There is no answer, but an error that names the calendar.",
+    },
+)
+_described(
     Scope,
     "ApiKeyScope",
     "What an API key may do. None includes another.",
     {
         "READ": "Read everything but keys.",
+        "FREE_BUSY": "Know when calendars are busy and when slots are free, and not why.",
         "WRITE_EVENTS": "Create, change, cancel and delete events, and see those that it writes, with their sync.",
         "MANAGE_CALENDARS": "Create, change and delete calendars and resources.",
         "MANAGE_KEYS": "List, create and revoke keys; a new key has no scope that its maker lacks.",
@@ -220,6 +242,7 @@ _described(
 
 __all__ = [
     "AccountState",
+    "BusyStatus",
     "ConflictPolicy",
     "ConnectBy",
     "ErrorCode",
@@ -229,6 +252,7 @@ __all__ = [
     "ResourceKind",
     "Scope",
     "SettableStatus",
+    "StalePolicy",
     "SyncStatus",
     "Visibility",
     "WarningCode",

@@ -125,6 +125,18 @@ class BadArgument(Exception):
         self.expected = expected
 
 
+class BadInput(Exception):
+    """A query's arguments that cannot be used, and all that is wrong with them: a top-level error too."""
+
+    def __init__(self, refused: problems.Refused, *, under: tuple[str, ...] = ()) -> None:
+        self.problems = [
+            {"message": each.message, "code": each.code, "path": _path(each.path, under, (), single=False)}
+            for each in refused.problems
+        ]
+        first = self.problems[0]
+        super().__init__(f"{'.'.join(first['path'])}: {first['message']}")
+
+
 class NotAnswered(Exception):
     """A query that a provider would have to answer, and does not: a top-level error, like `BadArgument`."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKeyConstraint, Index, SmallInteger, String, text
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKeyConstraint, Index, Integer, SmallInteger, String, text
 from sqlmodel import Field
 
 from storage import sync_models  # noqa: F401  its tables are some of them
@@ -98,6 +98,8 @@ class CalendarRow(Table, table=True):
     meta: dict[str, str] = json_column()
     created_at: datetime = moment()
     updated_at: datetime = moment()
+    stale_policy: str = since("'TREAT_AS_BUSY'", String(16))
+    stale_after: int = since("21600", Integer())  # seconds
 
 
 class EventRow(Table, table=True):

@@ -236,6 +236,8 @@ async def test_nothing_of_another_tenant_is_in_any_answer(house: House, ours: Te
             arguments["id"] = own[field] or (await theirs.create())["id"]
         if "accountId" in arguments:
             arguments["accountId"] = account["id"]
+        if field == "freeBusy":
+            arguments["resourceIds"] = [str(theirs.resource.id)]
         if "includeArchived" in definition.args:
             arguments["includeArchived"] = True
         response = await theirs.api.post(document("query", field, tuple(arguments), 5), **arguments)

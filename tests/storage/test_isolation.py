@@ -166,6 +166,9 @@ CALLS: dict[str, Call] = {
     "calendars.add": lambda work, b: work.calendars.add(make_calendar(resource_id=b.resource.id)),
     "calendars.book": lambda work, b: work.calendars.book([b.calendar.id], alone=True),
     "calendars.count_of": lambda work, b: work.calendars.count_of(b.resource.id),
+    "calendars.freshness": lambda work, b: work.calendars.freshness(
+        calendar_ids=[b.calendar.id], resource_ids=[b.resource.id]
+    ),
     "calendars.get": lambda work, b: work.calendars.get(b.calendar.id),
     "calendars.many": lambda work, b: work.calendars.many([b.calendar.id]),
     "calendars.of_accounts": lambda work, b: work.calendars.of_accounts([b.account.id]),

@@ -1,4 +1,5 @@
-"""Free/busy from indexes alone: what every event makes of its time, and for which time series are kept ready."""
+"""Free/busy from indexes alone: what every event makes of its time, for which time series are kept ready. And what is
+made of a calendar that was not read for long."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,6 +34,11 @@ def upgrade() -> None:
         short=["app_id", "calendar_id", "starts_at", "id", "ends_at", "busy"],
         long=["app_id", "calendar_id", "ends_at", "starts_at", "busy", "id"],
     )
+
+    op.add_column(
+        "calendar", sa.Column("stale_policy", sa.String(16), nullable=False, server_default=sa.text("'TREAT_AS_BUSY'"))
+    )
+    op.add_column("calendar", sa.Column("stale_after", sa.Integer(), nullable=False, server_default=sa.text("21600")))
 
     op.drop_table("occurrence")
     op.drop_table("series")
