@@ -35,6 +35,7 @@ check: .build/dev ## Check style, types, imports, the exported schema, the setti
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy examples/provider/example_calendar.py examples/provider/example_folders.py examples/two_way_demo.py
 	$(BIN)/lint-imports
 	$(BIN)/kalends schema --check schema.graphql
 	$(BIN)/kalends settings --markdown | diff docs/settings.md - || { echo "docs/settings.md is out of date: run make schema"; exit 1; }
@@ -73,6 +74,10 @@ compile:
 conformance: .build/dev ## Ask other people's tools about the API: GraphQL over HTTP, federation, a typed client (npm).
 	conformance/run.sh $(ARGS)
 
+.PHONY: demo-two-way
+demo-two-way: .build/dev ## Play two-way sync with a Radicale beside the demo, and print all that happens.
+	@$(BIN)/python examples/two_way_demo.py $(ARGS)
+
 .PHONY: faults
 faults: .build/dev ## Kill the server again and again while it is written to, and count what is lost or doubled.
 	$(BIN)/python -m tests.faults $(ARGS)
@@ -87,9 +92,10 @@ wheel: .build/dev .build/graphiql ## Build the wheel into dist/ and check what i
 	@$(BIN)/python -m hatchling build -t wheel
 	@$(BIN)/python -m zipfile -l dist/kalends-*.whl > .build/wheel.txt
 	@for name in kalends/py.typed kalends/server/static/graphiql/manifest.json schema/schema.py resolvers/sync.py \
-	  providers/interface.py storage/migrations/script.py.mako storage/migrations/versions/0001; do \
+	  providers/interface.py kalends/contracts/reading_contract.py kalends/contracts/surroundings.py \
+	  kalends/simulators/google/app.py storage/migrations/script.py.mako storage/migrations/versions/0001; do \
 	  grep -q "^$$name" .build/wheel.txt || { echo "The wheel lacks $$name"; exit 1; }; done
-	@! grep -E '^(tests|bench|conformance|kalends/server/graphiql)/|node_modules' .build/wheel.txt
+	@! grep -E '^(tests|bench|examples|conformance|kalends/server/graphiql)/|node_modules|/test_' .build/wheel.txt
 	@echo "The wheel has what it should."
 
 .PHONY: clean

@@ -1,4 +1,4 @@
-"""The bench's command: `python -m bench --help`."""
+"""The bench's command: `python -m bench --help`, and `python -m bench sync --help`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from bench.processes import Failed
 from bench.profile import summary
 from bench.report import as_json, as_markdown, sheets, show
 from bench.stage import Plan, Stage
+from bench.sync import main as sync
 
 screen = Console(stderr=True)
 
@@ -104,4 +105,8 @@ def _tell(who: str, turn: Measured) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    if sys.argv[1:2] == ["sync"]:
+        sys.argv[0:2] = ["python -m bench sync"]
+        typer.run(sync)
+    else:
+        typer.run(main)

@@ -275,8 +275,13 @@ class Client:
         server = _seconds(psutil.Process(self._load.server))
         database = None
         if self._load.postmaster is not None:
-            database = sum(map(_seconds, psutil.Process(self._load.postmaster).children(recursive=True)))
+            database = processor_seconds_below(self._load.postmaster)
         return server, database, process_time()
+
+
+def processor_seconds_below(pid: int) -> float:
+    """Return the processor seconds used so far by a process's children, and theirs."""
+    return sum(map(_seconds, psutil.Process(pid).children(recursive=True)))
 
 
 def _seconds(process: psutil.Process) -> float:

@@ -116,15 +116,20 @@ def _figure(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def machine() -> dict[str, Any]:
+    """Return what was measured on."""
+    return {
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+    }
+
+
 def as_json(rounds: Rounds, plan: Plan) -> dict[str, Any]:
     """Return everything that was measured, and where."""
     return {
-        "machine": {
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-        },
+        "machine": machine(),
         "plan": {
             "seconds": plan.seconds,
             "warm_up": plan.warm_up,

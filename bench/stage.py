@@ -88,9 +88,9 @@ class Stage:
         """Return a database's URL."""
         return self.cluster.url(name) if dialect == "postgresql" else f"sqlite:///{name}"
 
-    def events_in(self, dialect: Dialect, name: str) -> int:
-        """Count what was stored."""
-        count = "SELECT count(*) FROM event"
+    def events_in(self, dialect: Dialect, name: str, title: str | None = None) -> int:
+        """Count what was stored, all of it or what has a title."""
+        count = "SELECT count(*) FROM event" + (f" WHERE summary = '{title}'" if title else "")
         if dialect == "postgresql":
             return int(self.cluster.run(count, database=name))
         with closing(sqlite3.connect(name)) as connection:

@@ -15,20 +15,16 @@ bounded by the caller, who cancels it after a time: a cancelled call is an `Outc
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from kalends.domain.events import Event, EventState
 from kalends.domain.merge import Agreement
-from kalends.domain.sync import SandboxCopy, SyncWarning
+from kalends.domain.sync import SyncWarning
 from kalends.domain.time import TimeSpan
-
-if TYPE_CHECKING:
-    from providers.web import Web
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,48 +364,3 @@ class ConnectsByAddress(Protocol):
     async def subscribe(self, *, url: str) -> Opened:
         """Find out what is at the address. Raise `BadAddress`."""
         ...
-
-
-# What the server lends
-
-
-class SandboxTable(Protocol):
-    """The sandbox's memory inside one transaction."""
-
-    async def faults(self, account_id: UUID) -> Mapping[str, Any]:
-        """Return how to misbehave."""
-        ...
-
-    async def find(self, account_id: UUID, remote_id: str, *, lock: bool = False) -> SandboxCopy | None:
-        """Return a copy, a deleted one too."""
-        ...
-
-    async def put(self, copy: SandboxCopy) -> None:
-        """Store a copy in place of its former state, as the account's latest change."""
-        ...
-
-    async def since(self, account_id: UUID, calendar: str, position: int, limit: int) -> Sequence[SandboxCopy]:
-        """Return the copies of a calendar that changed after a position, in order of their last change."""
-        ...
-
-
-class SandboxMemory(Protocol):
-    """Where the sandbox remembers: a transaction of its own per call, as another company's database would be."""
-
-    def __call__(self, app_id: UUID) -> AbstractAsyncContextManager[SandboxTable]:
-        """Open a transaction."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the server lends to providers when it builds them.
-
-    `options` are the operator's, such as OAuth clients, by name; `clock` is the present in UTC.
-    """
-
-    sandbox_memory: SandboxMemory
-    grants: Grants
-    web: Web
-    clock: Callable[[], datetime]
-    options: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,8 @@ from typing import Any
 
 from kalends.domain.events import EventState
 from kalends.domain.sync import SyncWarning
-from providers.interface import Capabilities, Identity, Outgoing, RemoteCalendar, RemoteEvent, Surroundings
+from providers.interface import Capabilities, Identity, Outgoing, RemoteCalendar, RemoteEvent
+from providers.surroundings import Surroundings
 
 
 class LocalProvider:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 
-from providers.interface import Provider, Surroundings
+from providers.interface import Provider
+from providers.surroundings import Surroundings
 
 GROUP = "kalends.providers"
 

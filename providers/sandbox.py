@@ -30,17 +30,8 @@ from providers.errors import (
     TokenExpired,
     Unreachable,
 )
-from providers.interface import (
-    Capabilities,
-    Identity,
-    Known,
-    Outgoing,
-    Page,
-    RemoteCalendar,
-    RemoteEvent,
-    SandboxTable,
-    Surroundings,
-)
+from providers.interface import Capabilities, Identity, Known, Outgoing, Page, RemoteCalendar, RemoteEvent
+from providers.surroundings import SandboxTable, Surroundings
 
 T = TypeVar("T")
 PAGE = 200

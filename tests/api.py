@@ -36,7 +36,8 @@ from kalends.server.execution import Engine
 from kalends.server.settings import Settings
 from kalends.server.worker import Worker
 from providers import registry
-from providers.interface import Provider, Surroundings
+from providers.interface import Provider
+from providers.surroundings import Surroundings
 from resolvers.services import Services
 from schema.schema import schema
 from storage.columns import Table

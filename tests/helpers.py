@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,26 +16,48 @@ from sqlalchemy import text
 from kalends.domain.access import App, secret_hash
 from kalends.domain.calendars import LOCAL, Account, AccountState, Calendar, Resource, ResourceKind
 from kalends.domain.errors import Refused
-from kalends.domain.events import Event, EventContent
+from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
 from kalends.domain.merge import Agreement
-from kalends.domain.recurrence import Recurrence
-from kalends.domain.time import TimeSpan, When, wall_time, whole_days
 from storage.accounts import Consent
 from storage.engine import Database
 from storage.links import Counterpart
 from storage.sources import OpenChannel
 from storage.unit_of_work import Storage, UnitOfWork
+from tests.contracts.building import (
+    BERLIN,
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    TODAY,
+    WEEK,
+    make_content,
+    make_days,
+    make_event,
+    make_span,
+    make_when,
+    wall,
+)
 
-NOW = datetime(2026, 5, 4, 7, tzinfo=UTC)
-"""The present of every test that does not need the real one: a Monday, 09:00 in Berlin."""
+__all__ = [  # what the contracts' builders are for everybody
+    "BERLIN",
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "NOW",
+    "TODAY",
+    "WEEK",
+    "make_content",
+    "make_days",
+    "make_event",
+    "make_span",
+    "make_when",
+    "wall",
+]
 
 NOBODY = UUID("01989f6e-1c5a-7cb2-9d2b-6f0d5e3a4b10")
 """An id that nothing has."""
-
-TODAY = NOW.date()
-MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
-BERLIN = "Europe/Berlin"
 
 
 class Clock:
@@ -57,58 +79,6 @@ def refusing(*problems: tuple[str, str]) -> Iterator[None]:
     with pytest.raises(Refused) as caught:
         yield
     assert [(".".join(each.path), each.code) for each in caught.value.problems] == list(problems)
-
-
-def wall(text: str) -> datetime:
-    """Return a naive wall time."""
-    return datetime.fromisoformat(text)
-
-
-def make_span(start: datetime = NOW, duration: timedelta = HOUR) -> TimeSpan:
-    return TimeSpan(start, start + duration)
-
-
-def make_when(start: datetime = NOW, duration: timedelta = HOUR, tzid: str = BERLIN) -> When:
-    """Return a time with a clock's hands; see `make_days` for whole days."""
-    first, last = (wall_time(each, tzid).replace(tzinfo=None) for each in (start, start + duration))
-    return When(first, last, tzid, make_span(start, duration))
-
-
-def make_days(first: date = TODAY, days: int = 1, tzid: str = BERLIN) -> When:
-    return whole_days(first, first + timedelta(days=days), tzid)
-
-
-def make_content(summary: str = "Planning", **others: Any) -> EventContent:
-    return EventContent(summary, **others)
-
-
-def make_event(
-    calendar_id: UUID,
-    start: datetime = NOW,
-    duration: timedelta = HOUR,
-    *,
-    when: When | None = None,
-    version: int = 1,
-    sequence: int = 0,
-    deleted_at: datetime | None = None,
-    recurrence: Recurrence | None = None,
-    **content: Any,
-) -> Event:
-    """Return an event; `content` are the fields of `EventContent`."""
-    event_id = uuid7()
-    return Event(
-        id=event_id,
-        calendar_id=calendar_id,
-        uid=f"{event_id}@kalends",
-        when=when or make_when(start, duration),
-        content=make_content(**content),
-        version=version,
-        sequence=sequence,
-        created_at=NOW,
-        updated_at=NOW,
-        deleted_at=deleted_at,
-        recurrence=recurrence,
-    )
 
 
 def make_resource(name: str = "Ada", **others: Any) -> Resource:

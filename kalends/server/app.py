@@ -33,8 +33,8 @@ from kalends.server.metrics import REQUESTS, SECONDS
 from kalends.server.settings import Settings
 from kalends.server.welcome import Tab
 from kalends.server.worker import Worker
-from providers.interface import SandboxTable, Surroundings
 from providers.registry import Registry
+from providers.surroundings import SandboxTable, Surroundings
 from providers.web import Web
 from resolvers.grants import StoredGrants
 from resolvers.services import Services

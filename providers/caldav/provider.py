@@ -33,8 +33,8 @@ from providers.interface import (
     RemoteAccount,
     RemoteCalendar,
     RemoteEvent,
-    Surroundings,
 )
+from providers.surroundings import Surroundings
 from providers.web import Answer
 
 BATCH = 50  # events of one calendar-multiget

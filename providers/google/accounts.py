@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from providers.google.client import Client
-from providers.interface import Surroundings
 from providers.oauth import Endpoints, OAuth
+from providers.surroundings import Surroundings
 
 SCOPES = (
     "https://www.googleapis.com/auth/calendar.events",  # to read and write events, and to open channels

@@ -18,7 +18,13 @@ from providers.interface import Broken, Known, Page, RemoteCalendar
 from providers.web import UNREADABLE, TooLarge
 
 NO_CALENDAR = "Google has no such calendar any more, or does not show it to this account."
-LARGEST_PAGE = 2500
+PAGE = 250
+"""How many events of a calendar are asked for at once, as many as Google gives by itself.
+
+A page must come within the time of one call, and the longest within the bytes of one answer. Of 2500, which Google
+allows, that is not sure.
+"""
+LARGEST_PAGE = 2500  # of one series: what differs from it is seldom much, and comes in one answer
 
 
 async def fetched(client: Client, calendar: RemoteCalendar, event_id: str) -> Copy:

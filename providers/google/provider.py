@@ -15,7 +15,7 @@ from providers.google import channels
 from providers.google.accounts import connection
 from providers.google.client import Forbidden, Missing
 from providers.google.copies import Copy, cancelled, deleted, own_etag, read
-from providers.google.inbound import LARGEST_PAGE, NO_CALENDAR, Round, fetched
+from providers.google.inbound import NO_CALENDAR, PAGE, Round, fetched
 from providers.google.lists import merges
 from providers.google.mapping import UNFINISHED, Unreadable, differing, stamp, unfinished, written
 from providers.google.recurrence import lines_of, original_start
@@ -37,8 +37,8 @@ from providers.interface import (
     RemoteAccount,
     RemoteCalendar,
     RemoteEvent,
-    Surroundings,
 )
+from providers.surroundings import Surroundings
 from providers.zones import iana
 
 _WRITERS = ("owner", "writer", "writerWithoutPrivateAccess")
@@ -63,7 +63,7 @@ class GoogleProvider:
         rdates=True,
     )
 
-    def __init__(self, surroundings: Surroundings, *, page_size: int = LARGEST_PAGE) -> None:
+    def __init__(self, surroundings: Surroundings, *, page_size: int = PAGE) -> None:
         self._oauth, self._client = connection(surroundings)
         self._clock = surroundings.clock
         self._page_size = page_size

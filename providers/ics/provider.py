@@ -34,8 +34,8 @@ from providers.interface import (
     RemoteAccount,
     RemoteCalendar,
     RemoteEvent,
-    Surroundings,
 )
+from providers.surroundings import Surroundings
 from providers.web import Answer
 
 PAGE = 500  # events of one page

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from providers.interface import Surroundings
 from providers.microsoft.client import Client
 from providers.oauth import Endpoints, OAuth
+from providers.surroundings import Surroundings
 
 GRAPH, LOGIN = "https://graph.microsoft.com", "https://login.microsoftonline.com"
 SCOPES = (

@@ -27,7 +27,6 @@ from providers.interface import (
     RemoteAccount,
     RemoteCalendar,
     RemoteEvent,
-    Surroundings,
 )
 from providers.microsoft import channels, wire
 from providers.microsoft.accounts import connection
@@ -39,6 +38,7 @@ from providers.microsoft.reading import address, as_written, read
 from providers.microsoft.series import journal_of, write_journal
 from providers.microsoft.shown import declines, shown, warnings
 from providers.microsoft.writing import CHANGED, Writing
+from providers.surroundings import Surroundings
 
 PAST, AHEAD = timedelta(days=90), timedelta(days=2 * 365)
 _RUNS_LOW = 0.75  # of what lies ahead: then another window is due

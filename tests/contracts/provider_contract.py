@@ -31,7 +31,8 @@ from kalends.domain.recurrence import Override, Recurrence
 from kalends.domain.sync import SyncWarning
 from providers.errors import AlreadyExists, Gone, ProviderError, Stale
 from providers.interface import Capabilities, Identity, Outgoing, Provider, RemoteCalendar, RemoteEvent
-from tests.helpers import HOUR, NOW, WEEK, make_content, make_days, make_event, make_when, wall
+
+from .building import HOUR, NOW, WEEK, make_content, make_days, make_event, make_when, wall
 
 Kept = Callable[[RemoteCalendar, RemoteEvent], Awaitable[EventState | None]]
 """Reads a copy where the provider keeps it, past the provider, in the domain's words; None where none is alive."""
@@ -108,6 +109,9 @@ class ProviderContract:
 
     writes_whole: ClassVar[bool] = False
     """Whether an update replaces all that the copy says, and not only what differs from what was agreed."""
+
+    invites: ClassVar[bool] = True
+    """Whether anybody is mailed where invitations are asked for; of a provider that is not remote, nobody is."""
 
     @pytest.fixture
     def provider(self) -> Provider:
@@ -480,7 +484,7 @@ class ProviderContract:
     async def test_the_guests_are_mailed_where_invitations_are_asked_for(self, offline: Provider) -> None:
         event = make_event(uuid7(), attendees=(Attendee(OWNER.upper()), *GUESTS), send_invitations=True)
         mailed = offline.mailed(outgoing_for(event))
-        assert sorted(mailed) == sorted(each.email for each in GUESTS if offline.capabilities.remote)
+        assert sorted(mailed) == sorted(each.email for each in GUESTS if offline.capabilities.remote and self.invites)
 
     async def test_nobody_is_mailed_without_invitations_where_they_can_be_suppressed(self, offline: Provider) -> None:
         event = make_event(uuid7(), attendees=GUESTS, send_invitations=False)

@@ -21,8 +21,9 @@ from kalends.domain.ids import uuid7
 from kalends.domain.merge import same
 from providers.errors import ProviderError, TokenExpired
 from providers.interface import Known, Outgoing, Provider, Reads, RemoteCalendar, RemoteEvent
-from tests.contracts.provider_contract import EVENTS, ProviderContract, outgoing_for, revised
-from tests.helpers import DAY, NOW, make_event
+
+from .building import DAY, NOW, make_event
+from .provider_contract import EVENTS, ProviderContract, outgoing_for, revised
 
 
 class Person(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
-from providers.interface import SandboxMemory, SandboxTable
+from providers.surroundings import SandboxMemory, SandboxTable
 from storage.unit_of_work import Storage
 
 

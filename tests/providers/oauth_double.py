@@ -31,9 +31,9 @@ from providers.interface import (
     RemoteAccount,
     RemoteCalendar,
     RemoteEvent,
-    Surroundings,
 )
 from providers.sandbox import SandboxProvider
+from providers.surroundings import Surroundings
 
 CONSENT = "https://accounts.example/authorize"
 PASSWORD = "app-password-in-the-clear"

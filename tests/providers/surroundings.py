@@ -11,9 +11,11 @@ from uuid import UUID
 import httpx
 
 from providers.errors import ReconnectRequired
-from providers.interface import Grant, RemoteAccount, SandboxMemory, SandboxTable, Surroundings
+from providers.interface import Grant, RemoteAccount
+from providers.surroundings import SandboxMemory, SandboxTable, Surroundings
 from providers.web import Web
-from tests.helpers import NOW
+
+from ..contracts.building import NOW  # noqa: TID252  shipped under another name, too
 
 
 class MemoryGrants:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from providers import registry
-from providers.interface import Provider, Surroundings
+from providers.interface import Provider
 from providers.local import LocalProvider
 from providers.registry import GROUP, Registry
 from providers.sandbox import SandboxProvider
+from providers.surroundings import Surroundings
 from tests.providers.surroundings import surroundings
 
 SURROUNDINGS = surroundings()

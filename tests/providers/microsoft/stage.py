@@ -16,8 +16,9 @@ from kalends.domain.events import Event, EventState
 from kalends.domain.ids import uuid7
 from kalends.domain.merge import Agreement, same
 from kalends.domain.recurrence import Recurrence
-from providers.interface import Grant, Outgoing, RemoteCalendar, RemoteEvent, Surroundings
+from providers.interface import Grant, Outgoing, RemoteCalendar, RemoteEvent
 from providers.microsoft import MicrosoftProvider
+from providers.surroundings import Surroundings
 from providers.web import Web
 from tests.contracts.provider_contract import OWNER, outgoing_for
 from tests.helpers import BERLIN, NOW, Clock, make_event
@@ -75,14 +76,17 @@ class Way(httpx.AsyncBaseTransport):
 
 
 class Stage:
-    """One account with one calendar. `control` is how one tells the simulator what to do."""
+    """One account with one calendar. `control` is how one tells the simulator what to do.
 
-    def __init__(self) -> None:
+    Its calls go to `calls`, or are only noted.
+    """
+
+    def __init__(self, *, calls: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None) -> None:
         self.desk = Desk(chance=lambda: 0.5)
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.calls = Calls()
         accounts = {OWNER: "Calendar", OTHER: "Calendar"}
-        self.app = create_app(self.desk, self.clock, accounts=accounts, calls=self.calls)
+        self.app = create_app(self.desk, self.clock, accounts=accounts, calls=calls or self.calls)
         self.transport = Way(InProcess({HOST: self.app}))
         self.web = Web(transport=self.transport)
         self.grants = MemoryGrants()
