@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import strawberry
 
+from kalends.domain import rules
 from kalends.domain.access import Scope
+from kalends.domain.availability import Need
 from kalends.domain.busy import BusyStatus
 from kalends.domain.calendars import AccountState, ResourceKind, StalePolicy
 from kalends.domain.events import ConflictPolicy, EventStatus, Partstat, Visibility
@@ -30,6 +32,7 @@ class ErrorCode(StrEnum):
     END_NOT_AFTER_START = "END_NOT_AFTER_START"
     NOT_FOUND = "NOT_FOUND"
     TIME_CONFLICT = "TIME_CONFLICT"
+    NOT_AVAILABLE = "NOT_AVAILABLE"
     STALE_VERSION = "STALE_VERSION"
     CALENDAR_READ_ONLY = "CALENDAR_READ_ONLY"
     CALENDAR_ARCHIVED = "CALENDAR_ARCHIVED"
@@ -42,6 +45,23 @@ class ErrorCode(StrEnum):
     BAD_ADDRESS = "BAD_ADDRESS"
     WRONG_CREDENTIALS = "WRONG_CREDENTIALS"
     NOT_CONFIGURED = "NOT_CONFIGURED"
+
+
+class Weekday(StrEnum):
+    """A day of the week, by its name."""
+
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+    @property
+    def number(self) -> rules.Weekday:
+        """The domain's name of it."""
+        return rules.Weekday[self.name]
 
 
 class SettableStatus(StrEnum):
@@ -190,6 +210,17 @@ _described(
         "UNAVAILABLE": "Its owner is out of office. The strongest.",
     },
 )
+_described(Weekday, "Weekday", "A day of the week.", {each.name: f"{each.name.capitalize()}." for each in Weekday})
+_described(
+    Need,
+    "AvailabilityNeed",
+    "How many of a role's resources a slot needs.",
+    {
+        "ALL": "All of them.",
+        "ANY": "At least `count` of them.",
+        "ROUND_ROBIN": "`count` of them, and the answer says which: whoever has the least to do in the window.",
+    },
+)
 _described(
     StalePolicy,
     "StalePolicy",
@@ -225,6 +256,7 @@ _described(
         "END_NOT_AFTER_START": "The end is not after the start; an all-day event's end is the day after its last.",
         "NOT_FOUND": "There is no such thing in this app.",
         "TIME_CONFLICT": "The calendar's time is taken.",
+        "NOT_AVAILABLE": "The availability profile does not let it be booked at that time.",
         "STALE_VERSION": "Somebody else changed it first: read it again.",
         "CALENDAR_READ_ONLY": "The calendar takes no changes to its events.",
         "CALENDAR_ARCHIVED": "The calendar is archived.",
@@ -248,6 +280,7 @@ __all__ = [
     "ErrorCode",
     "EventStatus",
     "Keep",
+    "Need",
     "Partstat",
     "ResourceKind",
     "Scope",
@@ -256,4 +289,5 @@ __all__ = [
     "SyncStatus",
     "Visibility",
     "WarningCode",
+    "Weekday",
 ]

@@ -46,6 +46,12 @@ REMINDERS = (
 )
 METADATA = "The application's own key-value pairs; replaced as a whole."
 ON_CONFLICT = "What to do where the calendar's time is taken; kept, and obeyed by later changes of the event."
+AVAILABILITY_PROFILE = (
+    "The name of a profile of the calendar's resource whose conditions must hold: a slot that `availability` offers "
+    "under it can be booked, and of concurrent writers exactly as many get it as its capacity lets in. All of the "
+    "resource's calendars are looked at, in place of what `onConflict: REJECT` would look at. Later changes "
+    "of the event do not look."
+)
 SYNC_PROVIDER = (
     "Bring it to the calendar's provider at once, within a few seconds, and answer with what the provider said; "
     "otherwise the worker does it."
@@ -76,6 +82,7 @@ class EventDraftInput:
     reminders: list[int] | None = strawberry.field(default=None, description=REMINDERS)
     metadata: Metadata | None = strawberry.field(default=None, description=METADATA)
     on_conflict: ConflictPolicy = strawberry.field(default=ConflictPolicy.ALLOW, description=ON_CONFLICT)
+    availability_profile: str | None = strawberry.field(default=None, description=AVAILABILITY_PROFILE)
 
     def read(self) -> NewEvent:
         """Return the event in the domain's words."""
@@ -99,6 +106,7 @@ class EventDraftInput:
                 reminders=None if self.reminders is None else tuple(self.reminders),
                 metadata={} if self.metadata is None else metadata(self.metadata),
             ),
+            self.availability_profile,
         )
 
 

@@ -25,6 +25,7 @@ from schema.errors import (
     CalendarNotWritableError,
     IdempotencyKeyReusedError,
     InvalidInputError,
+    NotAvailableError,
     NotFoundError,
     StaleVersionError,
     TimeConflictError,
@@ -36,7 +37,12 @@ from schema.pages import AFTER, DEFAULT_PAGE, FIRST, MAX_PAGE, cut, event_cursor
 from schema.scalars import DateTime, EmailAddress, JSONValue, instant_or_date
 
 CreateEventError = Annotated[
-    InvalidInputError | NotFoundError | CalendarNotWritableError | TimeConflictError | IdempotencyKeyReusedError,
+    InvalidInputError
+    | NotFoundError
+    | CalendarNotWritableError
+    | TimeConflictError
+    | NotAvailableError
+    | IdempotencyKeyReusedError,
     strawberry.union("CreateEventError", description="Why an event could not be created."),
 ]
 UpdateEventError = Annotated[

@@ -6,10 +6,13 @@ from schema.access import AccessMutation
 from schema.account_operations import AccountMutation
 from schema.calendars import CalendarMutation
 from schema.event_operations import EventMutation
+from schema.profiles import ProfileMutation
 from schema.resources import ResourceMutation
 from schema.sandbox import SandboxMutation
 
 
 @strawberry.type(description="What can be done. A refusal is data, in the payload's `errors`.")
-class Mutation(EventMutation, CalendarMutation, ResourceMutation, AccountMutation, AccessMutation, SandboxMutation):
+class Mutation(
+    EventMutation, CalendarMutation, ResourceMutation, ProfileMutation, AccountMutation, AccessMutation, SandboxMutation
+):
     """Everything that can be done."""

@@ -102,6 +102,23 @@ class CalendarRow(Table, table=True):
     stale_after: int = since("21600", Integer())  # seconds
 
 
+class ProfileRow(Table, table=True):
+    """Conditions under which a resource can be booked, as `kalends.domain.profiles` writes them."""
+
+    __tablename__ = "profile"
+    __table_args__ = (
+        to("resource", "resource_id", cascade=True),
+        Index("ix_profile_name", "app_id", "resource_id", "name", unique=True),
+    )
+    app_id: UUID = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    resource_id: UUID
+    name: str = characters(200)
+    conditions: dict[str, Any] = json_column()
+    created_at: datetime = moment()
+    updated_at: datetime = moment()
+
+
 class EventRow(Table, table=True):
     """An event: wall time and zone, the instants that follow, and everything else that it says.
 

@@ -21,6 +21,7 @@ from storage.events import EventRepository
 from storage.idempotency import IdempotencyRepository
 from storage.links import LinkRepository
 from storage.outbox import IntentRepository, LaneRepository
+from storage.profiles import ProfileRepository
 from storage.sandbox import SandboxRepository
 from storage.sources import ChannelRepository, SourceRepository
 from storage.system import SystemUnit
@@ -62,6 +63,11 @@ class UnitOfWork:
     def resources(self) -> ResourceRepository:
         """The app's resources."""
         return ResourceRepository(*self._parts)
+
+    @cached_property
+    def profiles(self) -> ProfileRepository:
+        """The profiles of the app's resources."""
+        return ProfileRepository(*self._parts)
 
     @cached_property
     def accounts(self) -> AccountRepository:

@@ -89,11 +89,21 @@ def merged(times: Iterable[BusyTime], window: Span) -> list[BusySpan]:
 
 
 class BusyRules(NamedTuple):
-    """Which of the things that take time count, when somebody asks for a slot."""
+    """Which of the things that take time count, when somebody asks for a slot: of calendars all but the `ignored`."""
 
     all_day: bool = True
     tentative: bool = True
     unavailable: bool = True
+    ignored: frozenset[UUID] = frozenset()
+
+    def __or__(self, other: BusyRules) -> BusyRules:
+        """Return the rules under which counts what counts under either."""
+        return BusyRules(
+            self.all_day or other.all_day,
+            self.tentative or other.tentative,
+            self.unavailable or other.unavailable,
+            self.ignored & other.ignored,
+        )
 
     def counting(self, times: Iterable[BusyTime]) -> Iterator[BusyTime]:
         """Yield those that count."""

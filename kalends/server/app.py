@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from kalends.domain.access import Forbidden, Principal
+from kalends.domain.errors import CalendarsStale
 from kalends.domain.values import utc_now
 from kalends.server.auth import Doorkeeper
 from kalends.server.doors import doors
@@ -121,6 +122,8 @@ def classify(error: BaseException) -> Fault | None:
             return Fault(str(error), "BAD_USER_INPUT", {"argument": error.name, "expected": error.expected})
         case BadInput():
             return Fault(str(error), "BAD_USER_INPUT", {"problems": error.problems})
+        case CalendarsStale():
+            return Fault(str(error), "CALENDAR_STALE", {"calendarIds": [str(each) for each in error.calendar_ids]})
         case NotAnswered():
             return Fault(str(error), error.code, {} if error.retry_after is None else {"retryAfter": error.retry_after})
         case Unavailable():

@@ -1,11 +1,11 @@
-"""Free/busy from indexes alone: what every event makes of its time, for which time series are kept ready. And what is
-made of a calendar that was not read for long."""
+"""Free/busy from indexes alone: what every event makes of its time, for which time series are kept ready. And when
+resources can be booked: their profiles, and what is made of a calendar that was not read for long."""
 
 import sqlalchemy as sa
 from alembic import op
 
 from storage.migrations.tenancy import is_postgresql, protect, unforced
-from storage.types import Instant
+from storage.types import JSON_TYPE, Instant
 
 revision = "0003"
 down_revision = "0002"
@@ -39,6 +39,25 @@ def upgrade() -> None:
         "calendar", sa.Column("stale_policy", sa.String(16), nullable=False, server_default=sa.text("'TREAT_AS_BUSY'"))
     )
     op.add_column("calendar", sa.Column("stale_after", sa.Integer(), nullable=False, server_default=sa.text("21600")))
+
+    op.create_table(
+        "profile",
+        sa.Column("app_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("resource_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("conditions", JSON_TYPE, nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["app_id", "resource_id"],
+            ["resource.app_id", "resource.id"],
+            name="fk_profile_resource",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("app_id", "id", name="pk_profile"),
+    )
+    op.create_index("ix_profile_name", "profile", ["app_id", "resource_id", "name"], unique=True)
 
     op.drop_table("occurrence")
     op.drop_table("series")
@@ -83,6 +102,7 @@ def upgrade() -> None:
             "WHERE recurrence IS NOT NULL AND deleted_at IS NULL"
         )
     if is_postgresql():
+        protect("profile")
         protect("occurrence")
         protect("series", system="SELECT")
 
