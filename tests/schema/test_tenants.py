@@ -222,7 +222,7 @@ async def test_nothing_of_another_tenant_is_in_any_answer(house: House, ours: Te
     root = SCHEMA.query_type
     assert root is not None
     shown = []
-    window = {"from": at(SLOT - DAY), "to": at(SLOT + DAY)}
+    window = {"from": at(SLOT), "to": at(SLOT + DAY)}
     whose = {"resourceIds": [str(theirs.resource.id)]}
     asked: dict[str, dict[str, Any]] = {
         "freeBusy": whose,
