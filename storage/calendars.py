@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Uuid, bindparam, delete, func, insert, select, update
 
 from kalends.domain.calendars import Calendar, Freshness, Resource, ResourceKind, StalePolicy
 from kalends.domain.errors import NotFound, Refused
@@ -151,26 +151,12 @@ class CalendarRepository(Repository):
 
         In order of id; a calendar that is named twice comes once.
         """
-        theirs = CALENDARS.c.resource_id.in_(resource_ids) & CALENDARS.c.archived_at.is_(None)
-        named = CALENDARS.c.id.in_(calendar_ids)
-        query = (
-            select(
-                CALENDARS.c.id,
-                CALENDARS.c.resource_id,
-                CALENDARS.c.stale_policy,
-                CALENDARS.c.stale_after,
-                SOURCES.c.calendar_id.label("source"),
-                SOURCES.c.synced_at,
-                SOURCES.c.full_at,
-            )
-            .outerjoin(SOURCES, (SOURCES.c.app_id == CALENDARS.c.app_id) & (SOURCES.c.calendar_id == CALENDARS.c.id))
-            .where(
-                *self.mine(CALENDARS),
-                (named | theirs) if resource_ids and calendar_ids else theirs if resource_ids else named,
-            )
-            .order_by(CALENDARS.c.id)
-        )
-        return [_freshness(row) for row in await self.rows(query)]
+        found: dict[UUID, Freshness] = {}
+        for query, ids in ((_OF_CALENDARS, calendar_ids), (_OF_RESOURCES, resource_ids)):
+            if ids:
+                rows = await self.rows(query, {"app": self.app_id, "ids": list(ids)})
+                found |= {row.id: _freshness(row) for row in rows}
+        return [found[each] for each in sorted(found)]
 
     async def count_of(self, resource_id: UUID) -> int:
         """Return how many calendars belong to a resource, archived ones too."""
@@ -185,6 +171,25 @@ class CalendarRepository(Repository):
         row = asdict(calendar) | {"app_id": self.app_id, "stale_after": calendar.stale_after // SECOND}
         row["meta"] = row.pop("metadata")
         return row
+
+
+# Built once: to build it takes longer than to answer it.
+_FRESHNESS = (
+    select(
+        CALENDARS.c.id,
+        CALENDARS.c.resource_id,
+        CALENDARS.c.stale_policy,
+        CALENDARS.c.stale_after,
+        SOURCES.c.calendar_id.label("source"),
+        SOURCES.c.synced_at,
+        SOURCES.c.full_at,
+    )
+    .outerjoin(SOURCES, (SOURCES.c.app_id == CALENDARS.c.app_id) & (SOURCES.c.calendar_id == CALENDARS.c.id))
+    .where(CALENDARS.c.app_id == bindparam("app", type_=Uuid()))
+)
+_IDS = bindparam("ids", type_=Uuid(), expanding=True)
+_OF_CALENDARS = _FRESHNESS.where(CALENDARS.c.id.in_(_IDS))
+_OF_RESOURCES = _FRESHNESS.where(CALENDARS.c.resource_id.in_(_IDS), CALENDARS.c.archived_at.is_(None))
 
 
 def _freshness(row: Any) -> Freshness:

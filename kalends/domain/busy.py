@@ -74,14 +74,18 @@ def merged(times: Iterable[BusyTime], window: Span) -> list[BusySpan]:
 
     Spans of one status that touch are one (RFC 4791 section 7.10 wants no more than that).
     """
-    spans: dict[BusyStatus, list[Span]] = {}
-    for each in times:
-        spans.setdefault(each.status, []).append((each.start, each.end))
+    spans: dict[int, list[Span]] = {}
+    for start, end, kind, _ in times:  # there may be hundreds of thousands
+        if kind in spans:
+            spans[kind].append((start, end))
+        else:
+            spans[kind] = [(start, end)]
     found: list[BusySpan] = []
     taken: Spans = []
     for status in STRONGEST_FIRST:
-        if status in spans:
-            mine = intersection(union(spans[status]), [window])
+        together = spans.get(_NUMBERS[status], []) + spans.get(_NUMBERS[status] | _ALL_DAY, [])
+        if together:
+            mine = intersection(union(together), [window])
             found += ((start, end, status) for start, end in without(mine, taken))
             taken = union([*taken, *mine])
     found.sort()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -75,7 +76,7 @@ def events(calendar_id: UUID, random: Random, count: int) -> Iterator[Event]:
     """Yield events of every kind, some outside the window or on its edge."""
     for number in range(count):
         kind = number % 6
-        content = {
+        content: dict[str, Any] = {
             "summary": f"Nr {number}",
             "transparent": random.random() < 0.2,
             "status": random.choice([EventStatus.CONFIRMED] * 3 + [EventStatus.TENTATIVE, EventStatus.CANCELLED]),
@@ -93,7 +94,7 @@ def events(calendar_id: UUID, random: Random, count: int) -> Iterator[Event]:
             yield make_event(calendar_id, start, long, **content)
 
 
-def _series(calendar_id: UUID, random: Random, start: datetime, long: timedelta, content: dict[str, object]) -> Event:
+def _series(calendar_id: UUID, random: Random, start: datetime, long: timedelta, content: dict[str, Any]) -> Event:
     first = when(start, long)
     day = first.start.day
     rule = random.choice(RULES).format(day=DAYS[first.start.weekday()], nth=(day - 1) // 7 + 1, month_day=day)
@@ -102,7 +103,7 @@ def _series(calendar_id: UUID, random: Random, start: datetime, long: timedelta,
         step = 3 * DAY if "INTERVAL" in rule else DAY
         exdates = frozenset({first.start + random.randrange(1, 4) * step})
         moved = first.start + 5 * step
-        overrides = {moved: Override(when(start + 5 * step + 2 * HOUR, long), make_content(**content))}  # type: ignore[arg-type]
+        overrides = {moved: Override(when(start + 5 * step + 2 * HOUR, long), make_content(**content))}
     return make_event(
         calendar_id, when=first, recurrence=Recurrence(rule, exdates=exdates, overrides=overrides), **content
     )
