@@ -14,8 +14,21 @@ from kalends.domain.access import Scope
 from kalends.domain.ids import uuid7
 from kalends.domain.recurrence import Recurrence
 from kalends.domain.time import zone
-from tests.api import House, Tenant, at, count_rows, document, key_with, moment, problems
-from tests.helpers import BERLIN, DAY, HOUR, MINUTE, NOW, add_calendar, add_events, make_event, make_resource, recorded
+from storage.engine import Database
+from tests.api import House, Tenant, at, build_house, count_rows, document, key_with, moment, problems
+from tests.helpers import (
+    BERLIN,
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    Clock,
+    add_calendar,
+    add_events,
+    make_event,
+    make_resource,
+    recorded,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -608,3 +621,12 @@ async def test_a_long_window_with_small_steps_is_answered_in_pieces(ours: Tenant
     assert len(answer["refused"]) == 2_000
     last = moment(answer["refused"][-1]["start"])
     assert last == NOW + 1_999 * MINUTE
+
+
+async def test_an_ordinary_question_stays_within_the_limits(database: Database, clock: Clock) -> None:
+    house = await build_house(database, clock, limit_cost=5_000, limit_fields=1_000, limit_tokens=2_000)
+    wanted = {"roles": [{"resourceIds": [str(house.ours.resource.id)]}], "length": "PT1H", "explain": True}
+    window = {"from": at(NOW), "to": at(NOW + 7 * DAY)}
+    document = ASK.replace("(first: $first)", "").replace(", $first: Int! = 500", "")
+    answer = (await house.ours.api.run(document, input=wanted | window))["availability"]
+    assert (len(answer["slots"]), answer["refused"]) == (50, [])
