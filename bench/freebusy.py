@@ -48,6 +48,10 @@ from storage.unit_of_work import Storage
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
 SIZES = (1, 10, 100, 1_000)
 PEOPLE = (10, 100)
+QUESTIONS = (
+    ("free_busy", "free/busy", SIZES, "calendars"),
+    ("common_slots", "common slots", PEOPLE, "people"),
+)
 PATIENCE = 3.0  # seconds for one figure, at most
 OFFICE = All((Allow(WEEKDAYS), Allow(Hours(datetime(2020, 1, 1, 9).time(), datetime(2020, 1, 1, 17).time()))))  # noqa: DTZ001
 PLAIN = """SELECT calendar_id, starts_at, ends_at, status FROM plain
@@ -62,7 +66,7 @@ screen = Console(stderr=True)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: milliseconds per question, and those of this process's CPU; the medians of so many."""
+    """One figure of so many questions: the milliseconds of a quick one, and of this process's CPU the median."""
 
     dialect: str
     events: int
@@ -156,7 +160,7 @@ async def _in_process(url: str, dialect: Dialect, filled: Filled, events: int) -
 async def _by_turns(
     contestants: dict[str, Callable[[], Awaitable[object]]],
 ) -> dict[str, tuple[float, float, int]]:
-    """Return each one's median milliseconds per question, those of this process's CPU, and how often it was asked.
+    """Return each one's milliseconds per question, those of this process's CPU, and how often it was asked.
 
     They take turns, so that all meet the same machine.
     """
@@ -172,8 +176,13 @@ async def _by_turns(
     found = {}
     for name, taken in times.items():
         walls, cpus = zip(*taken[3:], strict=True)
-        found[name] = statistics.median(walls) * 1e3, statistics.median(cpus) * 1e3, len(walls)
+        found[name] = _quick(walls), statistics.median(cpus) * 1e3, len(walls)
     return found
+
+
+def _quick(seconds: Sequence[float]) -> float:
+    """Return the milliseconds that one of ten questions was faster than: others on the machine count least in it."""
+    return sorted(seconds)[len(seconds) // 10] * 1e3
 
 
 async def _rows_and_merge(database: Database, ids: Sequence[UUID], span: TimeSpan) -> list[tuple[datetime, datetime]]:
@@ -246,7 +255,7 @@ def _radicale(stage: Stage, events: int) -> float:
 
 
 def _asked(port: int, method: str, path: str, body: str, headers: dict[str, str]) -> float:
-    """Return the median milliseconds of one request, on one connection, one after the other."""
+    """Return the milliseconds of one request, on one connection, one after the other."""
     connection = HTTPConnection("127.0.0.1", port, timeout=300)
     times: list[float] = []
     while len(times) < 8 or (sum(times) < PATIENCE and len(times) < 500):
@@ -258,7 +267,7 @@ def _asked(port: int, method: str, path: str, body: str, headers: dict[str, str]
         if answer.status != 200 or content.count(b"BUSY") < 10 or b'"errors"' in content:
             raise Failed(f"{method} {path}: {answer.status} {content[:500]!r}")
     connection.close()
-    return statistics.median(times[3:]) * 1e3
+    return _quick(times[3:])
 
 
 # What comes of it
@@ -272,15 +281,15 @@ def sheets(figures: Sequence[Figure], over_http: dict[str, float], events: int, 
     columns += [f"rows and merge with {history} x the history"]
     for dialect in DIALECTS:
         rows = []
-        for what, sizes, name in (("free_busy", SIZES, "calendars"), ("common_slots", PEOPLE, "people")):
+        for key, what, sizes, name in QUESTIONS:
             for size in sizes:
-                mine = of.get((dialect, events, what, size))
-                plain = of.get((dialect, events, "rows_and_merge", size)) if what == "free_busy" else None
-                old = of.get((dialect, events * history, what, size))
+                mine = of.get((dialect, events, key, size))
+                plain = of.get((dialect, events, "rows_and_merge", size)) if key == "free_busy" else None
+                old = of.get((dialect, events * history, key, size))
                 old_plain = of.get((dialect, events * history, "rows_and_merge", size)) if plain else None
                 ratio = f"{plain.milliseconds / mine.milliseconds:.2f}" if mine and plain else ""
                 shown = [_shown(mine), _shown(mine, "cpu"), _shown(plain), ratio, _shown(old), _shown(old_plain)]
-                rows.append([f"{what.replace('_', ' ')}, {size:,} {name}", *shown])
+                rows.append([f"{what}: {size:,} {name if size > 1 else name[:-1]}", *shown])
         title = f"{dialect}, in one process, 30 days of {events:,} events per calendar"
         if any(each.dialect == dialect for each in figures):
             found.append(Sheet(title, columns, rows))
