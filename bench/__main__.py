@@ -1,4 +1,4 @@
-"""The bench's command: `python -m bench --help`, and `python -m bench sync --help`."""
+"""The bench's command: `python -m bench --help`, `python -m bench sync --help`, `python -m bench freebusy --help`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from bench.chart import draw
 from bench.contestants import CONTESTANTS, Contestant
+from bench.freebusy import main as freebusy
 from bench.load import Measured
 from bench.processes import Failed
 from bench.profile import summary
@@ -105,8 +107,10 @@ def _tell(who: str, turn: Measured) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["sync"]:
-        sys.argv[0:2] = ["python -m bench sync"]
-        typer.run(sync)
+    others: dict[str, Callable[..., None]] = {"sync": sync, "freebusy": freebusy}
+    if sys.argv[1:2] and sys.argv[1] in others:
+        chosen = others[sys.argv[1]]
+        sys.argv[0:2] = [f"python -m bench {sys.argv[1]}"]
+        typer.run(chosen)
     else:
         typer.run(main)

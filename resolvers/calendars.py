@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypedDict
 from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
-from kalends.domain.calendars import MAX_NAME, Account, AccountState, Calendar
+from kalends.domain.calendars import (
+    LEAST_STALE_AFTER,
+    MAX_NAME,
+    MOST_STALE_AFTER,
+    STALE_AFTER,
+    Account,
+    AccountState,
+    Calendar,
+    StalePolicy,
+)
 from kalends.domain.drafts import checked
 from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
 from kalends.domain.events import in_zone
@@ -38,6 +48,8 @@ class CalendarDraft:
     resource_id: UUID | Malformed | None = None
     provider: str = "local"
     read_only: bool = False
+    stale_policy: StalePolicy = StalePolicy.TREAT_AS_BUSY
+    stale_after: int = int(STALE_AFTER.total_seconds())
     metadata: dict[str, str] | Malformed
 
 
@@ -49,6 +61,8 @@ class CalendarChanges(TypedDict, total=False):
     tzid: str | Malformed
     read_only: bool
     archived: bool
+    stale_policy: StalePolicy
+    stale_after: int
     metadata: dict[str, str] | Malformed
 
 
@@ -94,6 +108,8 @@ async def create_calendar(
             created_at=now,
             updated_at=now,
             metadata=checked(problems, "metadata", draft.metadata, {}),
+            stale_policy=draft.stale_policy,
+            stale_after=_stale_after(problems, draft.stale_after),
         )
         if problems or isinstance(resource_id, Malformed):
             raise Refused(*problems)
@@ -133,23 +149,7 @@ async def update_calendar(
     now = services.clock()
     async with services.storage.writing(principal.app_id) as work:
         before = await _held(work, calendar_id)
-        problems: list[Problem] = []
-        after = before
-        if "name" in changes:
-            name = checked(problems, "name", read_text(changes["name"], at_least=1, at_most=MAX_NAME), "")
-            after = replace(after, name=name)
-        if "description" in changes:
-            after = replace(after, description=_description(problems, changes["description"]))
-        if "tzid" in changes:
-            after = replace(after, tzid=_zone(problems, changes["tzid"]))
-        if "read_only" in changes:
-            after = replace(after, read_only=changes["read_only"])
-        if "archived" in changes:
-            after = replace(after, archived_at=(before.archived_at or now) if changes["archived"] else None)
-        if "metadata" in changes:
-            after = replace(after, metadata=checked(problems, "metadata", changes["metadata"], {}))
-        if problems:
-            raise Refused(*problems)
+        after = _changed(before, changes, now)
         if after == before:
             return before
         after = replace(after, updated_at=now)
@@ -158,6 +158,32 @@ async def update_calendar(
         if after.tzid != before.tzid:
             await _move_days(services, work, principal, after)
     services.wake_worker()
+    return after
+
+
+def _changed(before: Calendar, changes: CalendarChanges, now: datetime) -> Calendar:
+    """Return the calendar after these changes; raise `Refused` with every problem of theirs.
+
+    What is absent stays, also where a provider gave it and it breaks a rule of ours.
+    """
+    problems: list[Problem] = []
+    archived = changes.get("archived", before.archived_at is not None)
+    stale_after = int(before.stale_after.total_seconds())
+    name = read_text(changes["name"], at_least=1, at_most=MAX_NAME) if "name" in changes else before.name
+    text = _description(problems, changes["description"]) if "description" in changes else before.description
+    after = replace(
+        before,
+        name=checked(problems, "name", name, ""),
+        description=text,
+        tzid=_zone(problems, changes.get("tzid", before.tzid)),
+        read_only=changes.get("read_only", before.read_only),
+        archived_at=(before.archived_at or now) if archived else None,
+        stale_policy=changes.get("stale_policy", before.stale_policy),
+        stale_after=_stale_after(problems, changes.get("stale_after", stale_after)),
+        metadata=checked(problems, "metadata", changes.get("metadata", dict(before.metadata)), {}),
+    )
+    if problems:
+        raise Refused(*problems)
     return after
 
 
@@ -209,6 +235,16 @@ async def list_calendars(
     require(principal, Scope.READ)
     async with services.storage.reading(principal.app_id) as work:
         return await work.calendars.page(limit=limit, after=after, resource_id=resource_id, archived=archived)
+
+
+def _stale_after(problems: list[Problem], seconds: int) -> timedelta:
+    after = timedelta(seconds=seconds)
+    if LEAST_STALE_AFTER <= after <= MOST_STALE_AFTER:
+        return after
+    least, most = (int(each.total_seconds()) for each in (LEAST_STALE_AFTER, MOST_STALE_AFTER))
+    expected = f"{least:,} to {most:,} seconds"
+    problems.append(InvalidInput(path=("stale_after",), message=f"Expected {expected}.", expected=expected))
+    return STALE_AFTER
 
 
 async def _held(work: UnitOfWork, calendar_id: UUID | None) -> Calendar:

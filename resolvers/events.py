@@ -17,6 +17,7 @@ from kalends.domain.time import TimeSpan
 from providers.interface import Identity, Outgoing
 from resolvers.guard import conflicts_of
 from resolvers.keys import claim_of, refuse_replay
+from resolvers.reserving import calendars_to_hold, reserve
 from resolvers.services import Services
 from resolvers.sync import after_commit, enqueue
 from storage.calendars import BookedCalendar
@@ -26,10 +27,14 @@ from storage.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to be created; `calendar_id` is None where the caller's text cannot be an id."""
+    """An event to be created; `calendar_id` is None where the caller's text cannot be an id.
+
+    `profile` names conditions of its calendar's resource that must hold.
+    """
 
     calendar_id: UUID | None
     draft: EventDraft
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +105,23 @@ async def _judged(
     services: Services, principal: Principal, work: UnitOfWork, news: Sequence[NewEvent], ids: Sequence[UUID]
 ) -> tuple[Written, dict[UUID, BookedCalendar]]:
     """Decide about new events under their calendars' locks; raise `Refused` with every problem."""
-    guarded = any(new.draft.on_conflict is not ConflictPolicy.ALLOW for new in news)
-    wanted = sorted({new.calendar_id for new in news if new.calendar_id is not None})
-    booked = await work.calendars.book(wanted, alone=guarded)
+    guarded = any(new.draft.on_conflict is not ConflictPolicy.ALLOW or new.profile is not None for new in news)
+    wanted = {new.calendar_id for new in news if new.calendar_id is not None}
+    wanted |= await calendars_to_hold(work, [new.calendar_id for new in news if new.profile is not None])
+    booked = await work.calendars.book(sorted(wanted), alone=guarded)
     problems: list[Problem] = []
     events: list[Event] = []
     conflicts: dict[UUID, Sequence[Event]] = {}
     for number, (new, event_id) in enumerate(zip(news, ids, strict=True)):
         try:
             event = _new_event(new, booked, event_id, services.clock())
-            conflicts[event_id] = await conflicts_of(work, principal, None, event, among=events)
+            if new.profile is not None:
+                owner = booked[event.calendar_id].calendar.resource_id
+                times = newly_busy(None, event)
+                await reserve(services, work, principal, event, times, owner, new.profile, among=events)
+            if new.profile is None or event.content.on_conflict is not ConflictPolicy.REJECT:
+                # Else the profile has looked, and knows how many may take the same time.
+                conflicts[event_id] = await conflicts_of(work, principal, None, event, among=events)
             events.append(event)
         except Refused as refused:
             problems.extend(refused.under(str(number)).problems)

@@ -14,6 +14,7 @@ from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import LOCAL, Account, AccountState, Calendar, Resource
 from kalends.domain.events import Event
 from kalends.domain.ids import EventRef
+from kalends.domain.profiles import Profile
 from kalends.domain.sync import Source, SyncState, SyncStatus, sync_state
 from resolvers.services import Services
 
@@ -52,6 +53,14 @@ async def calendars_of(services: Services, principal: Principal, ids: Sequence[U
     for calendar in found:
         grouped.setdefault(calendar.resource_id, []).append(calendar)
     return [grouped.get(each, []) for each in ids]
+
+
+async def profiles_of(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[list[Profile]]:
+    """Return the profiles of resources."""
+    require(principal, Scope.READ)
+    async with services.storage.reading(principal.app_id) as work:
+        found = await work.profiles.of(ids)
+    return [[each for each in found if each.resource_id == resource_id] for resource_id in ids]
 
 
 async def accounts(services: Services, principal: Principal, ids: Sequence[UUID]) -> list[Account | None]:

@@ -14,6 +14,7 @@ from kalends.domain.sync import Source
 from resolvers import calendars as use_cases
 from resolvers.calendars import CalendarChanges, CalendarDraft
 from schema.context import Info
+from schema.enums import StalePolicy
 from schema.errors import (
     IdempotencyKeyReusedError,
     InUseError,
@@ -48,6 +49,13 @@ DESCRIPTION = "More about it, at most 4096 characters."
 READ_ONLY = "Whether it refuses changes to its events."
 METADATA = "The application's own key-value pairs; replaced as a whole."
 ERRORS = "What is wrong, all of it at once; empty where it was done."
+STALE_POLICY = (
+    "What availability makes of it where it is stale: its provider was not read for longer than `staleAfter`."
+)
+STALE_AFTER = (
+    "Seconds without a look at its provider that was read to the end, 60 to 2,592,000, after which it is stale; "
+    "a calendar that lives only here never is."
+)
 ZONE = "Its own zone: the days of its all-day events, and the default of the others."
 
 
@@ -106,6 +114,8 @@ class Calendar:
     provider: str = strawberry.field(description="Where it is kept in step: `local` for nowhere, or a provider's name.")
     read_only: bool = strawberry.field(description=READ_ONLY)
     archived_at: DateTime | None = strawberry.field(description="Since when it is archived, and takes no events.")
+    stale_policy: StalePolicy = strawberry.field(description=STALE_POLICY)
+    stale_after: int = strawberry.field(description=STALE_AFTER)
     metadata: Metadata = strawberry.field(description="The application's own key-value pairs.")
     created_at: DateTime = strawberry.field(description="When it was created.")
     updated_at: DateTime = strawberry.field(description="When it last changed; its events do not count.")
@@ -161,6 +171,8 @@ class Calendar:
             provider=calendar.provider,
             read_only=calendar.read_only,
             archived_at=optional_moment(calendar.archived_at),
+            stale_policy=calendar.stale_policy,
+            stale_after=int(calendar.stale_after.total_seconds()),
             metadata=Metadata(calendar.metadata),
             created_at=moment(calendar.created_at),
             updated_at=moment(calendar.updated_at),
@@ -202,6 +214,8 @@ class CreateCalendarInput:
         "in step with an account at another provider.",
     )
     read_only: bool = strawberry.field(default=False, description=READ_ONLY)
+    stale_policy: StalePolicy = strawberry.field(default=StalePolicy.TREAT_AS_BUSY, description=STALE_POLICY)
+    stale_after: int = strawberry.field(default=21_600, description=STALE_AFTER)
     metadata: Metadata | None = strawberry.field(default=None, description=METADATA)
     idempotency_key: str | None = strawberry.field(default=None, description=KEY)
 
@@ -214,6 +228,8 @@ class CreateCalendarInput:
             resource_id=optional_id(self.resource_id),
             provider=self.provider,
             read_only=self.read_only,
+            stale_policy=self.stale_policy,
+            stale_after=self.stale_after,
             metadata={} if self.metadata is None else metadata(self.metadata),
         )
 
@@ -229,6 +245,8 @@ class UpdateCalendarInput:
     )
     read_only: strawberry.Maybe[bool | None] = strawberry.field(description=READ_ONLY)
     archived: strawberry.Maybe[bool | None] = strawberry.field(description="Archive it, or take it out of the archive.")
+    stale_policy: strawberry.Maybe[StalePolicy | None] = strawberry.field(description=STALE_POLICY)
+    stale_after: strawberry.Maybe[int | None] = strawberry.field(description=STALE_AFTER)
     metadata: strawberry.Maybe[Metadata | None] = strawberry.field(description=METADATA)
 
     def read(self) -> CalendarChanges:
@@ -245,6 +263,10 @@ class UpdateCalendarInput:
             changes["read_only"] = self.read_only.value
         if self.archived and self.archived.value is not None:
             changes["archived"] = self.archived.value
+        if self.stale_policy and self.stale_policy.value is not None:
+            changes["stale_policy"] = self.stale_policy.value
+        if self.stale_after and self.stale_after.value is not None:
+            changes["stale_after"] = self.stale_after.value
         if self.metadata and self.metadata.value is not None:
             changes["metadata"] = metadata(self.metadata.value)
         return changes

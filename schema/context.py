@@ -16,6 +16,7 @@ from kalends.domain.access import Principal
 from kalends.domain.calendars import Account, Calendar, Resource
 from kalends.domain.events import Event
 from kalends.domain.ids import EventRef
+from kalends.domain.profiles import Profile
 from kalends.domain.sync import Source, SyncState
 from resolvers import lookups
 from resolvers.services import Services
@@ -94,6 +95,11 @@ class Loaders:
     def calendars_of(self) -> DataLoader[UUID, list[Calendar]]:
         """The calendars of a resource."""
         return self._loader(lookups.calendars_of)
+
+    @cached_property
+    def profiles_of(self) -> DataLoader[UUID, list[Profile]]:
+        """The profiles of a resource."""
+        return self._loader(lookups.profiles_of)
 
     @cached_property
     def conflicts(self) -> DataLoader[Event, list[Event]]:

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import strawberry
 
 from kalends.domain.access import Scope
-from kalends.domain.calendars import AccountState, ResourceKind
+from kalends.domain.availability import Need
+from kalends.domain.busy import BusyStatus
+from kalends.domain.calendars import AccountState, ResourceKind, StalePolicy
 from kalends.domain.events import ConflictPolicy, EventStatus, Partstat, Visibility
 from kalends.domain.repeating import Frequency
 from kalends.domain.rules import Weekday
@@ -33,6 +35,7 @@ class ErrorCode(StrEnum):
     END_NOT_AFTER_START = "END_NOT_AFTER_START"
     NOT_FOUND = "NOT_FOUND"
     TIME_CONFLICT = "TIME_CONFLICT"
+    NOT_AVAILABLE = "NOT_AVAILABLE"
     STALE_VERSION = "STALE_VERSION"
     CALENDAR_READ_ONLY = "CALENDAR_READ_ONLY"
     CALENDAR_ARCHIVED = "CALENDAR_ARCHIVED"
@@ -217,11 +220,42 @@ _described(
     },
 )
 _described(
+    BusyStatus,
+    "BusyStatus",
+    "Why time is busy (RFC 5545 section 3.2.9, FBTYPE). Of what overlaps, the strongest shows.",
+    {
+        "BUSY": "Something takes it.",
+        "TENTATIVE": "Something may take it: it is not certain, or not accepted yet. The weakest.",
+        "UNAVAILABLE": "Its owner is out of office. The strongest.",
+    },
+)
+_described(
+    Need,
+    "AvailabilityNeed",
+    "How many of a role's resources a slot needs.",
+    {
+        "ALL": "All of them.",
+        "ANY": "At least `count` of them.",
+        "ROUND_ROBIN": "`count` of them, and the answer says which: whoever has the least to do in the window.",
+    },
+)
+_described(
+    StalePolicy,
+    "StalePolicy",
+    "What availability makes of a calendar whose provider was last read too long ago.",
+    {
+        "TREAT_AS_BUSY": "All of it is taken.",
+        "TREAT_AS_FREE": "What was last read counts, and nothing else.",
+        "FAIL": "There is no answer, but an error that names the calendar.",
+    },
+)
+_described(
     Scope,
     "ApiKeyScope",
     "What an API key may do. None includes another.",
     {
         "READ": "Read everything but keys.",
+        "FREE_BUSY": "Know when calendars are busy and when slots are free, and not why.",
         "WRITE_EVENTS": "Create, change, cancel and delete events, and see those that it writes, with their sync.",
         "MANAGE_CALENDARS": "Create, change and delete calendars and resources.",
         "MANAGE_KEYS": "List, create and revoke keys; a new key has no scope that its maker lacks.",
@@ -240,6 +274,7 @@ _described(
         "END_NOT_AFTER_START": "The end is not after the start; an all-day event's end is the day after its last.",
         "NOT_FOUND": "There is no such thing in this app.",
         "TIME_CONFLICT": "The calendar's time is taken.",
+        "NOT_AVAILABLE": "The availability profile does not let it be booked at that time.",
         "STALE_VERSION": "Somebody else changed it first: read it again.",
         "CALENDAR_READ_ONLY": "The calendar takes no changes to its events.",
         "CALENDAR_ARCHIVED": "The calendar is archived.",
@@ -257,6 +292,7 @@ _described(
 
 __all__ = [
     "AccountState",
+    "BusyStatus",
     "ConflictPolicy",
     "ConnectBy",
     "ErrorCode",
@@ -264,11 +300,13 @@ __all__ = [
     "Frequency",
     "ImportOutcome",
     "Keep",
+    "Need",
     "Partstat",
     "RecurrenceScope",
     "ResourceKind",
     "Scope",
     "SettableStatus",
+    "StalePolicy",
     "SyncStatus",
     "Visibility",
     "WarningCode",

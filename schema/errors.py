@@ -14,8 +14,10 @@ from schema.scalars import DateTime, moment
 
 if TYPE_CHECKING:
     from schema.events import Event
+    from schema.reasons import RefusedSlot
 
 LazyEvent = Annotated["Event", strawberry.lazy("schema.events")]
+LazyRefusedSlot = Annotated["RefusedSlot", strawberry.lazy("schema.reasons")]
 
 # The domain's words on the left, the API's on the right; what is not here differs only in its spelling.
 WORDS = {
@@ -25,6 +27,7 @@ WORDS = {
     "partstat": "myRsvp",
     "send_invitations": "invite",
     "tzid": "timeZone",
+    "notice": "minimumNotice",
 }
 
 
@@ -78,6 +81,19 @@ class TimeConflictError(UserError):
     )
 
 
+@strawberry.type(
+    description="The availability profile does not let it be booked at that time, or at some of its times."
+)
+class NotAvailableError(UserError):
+    """See the description."""
+
+    refused: list[LazyRefusedSlot] = strawberry.field(
+        description="The times that cannot be booked, earliest first, at most 50, each with the reasons for which "
+        "`availability` does not offer it."
+    )
+    count: int = strawberry.field(description="How many of its times cannot be booked.")
+
+
 @strawberry.type(description="`expectedVersion` is not the stored version: somebody else changed it first.")
 class StaleVersionError(UserError):
     """See the description."""
@@ -123,6 +139,18 @@ class BadArgument(Exception):
         super().__init__(f"{name}: expected {expected}.")
         self.name = name
         self.expected = expected
+
+
+class BadInput(Exception):
+    """A query's arguments that cannot be used, and all that is wrong with them: a top-level error too."""
+
+    def __init__(self, refused: problems.Refused, *, under: tuple[str, ...] = ()) -> None:
+        self.problems = [
+            {"message": each.message, "code": each.code, "path": _path(each.path, under, (), single=False)}
+            for each in refused.problems
+        ]
+        first = self.problems[0]
+        super().__init__(f"{'.'.join(first['path'])}: {first['message']}")
 
 
 class NotAnswered(Exception):
@@ -184,30 +212,14 @@ def _camel(word: str) -> str:
 
 
 def _user_error(problem: problems.Problem, path: list[str]) -> UserError:
-    from schema.events import Event
-
     told: dict[str, Any] = {"message": problem.message, "code": ErrorCode(problem.code), "path": path}
     match problem:
         case problems.InvalidInput():
             return InvalidInputError(**told, expected=problem.expected)
         case problems.NotFound():
             return NotFoundError(**told)
-        case problems.TimeConflict():
-            collisions = [
-                Collision(
-                    start=moment(each.span.start),
-                    end=moment(each.span.end),
-                    count=each.count,
-                    events=[Event.of(event) for event in each.events],
-                )
-                for each in problem.collisions
-            ]
-            return TimeConflictError(
-                **told,
-                conflicts=[event for each in collisions for event in each.events],
-                collisions=collisions,
-                exdates=[moment(each) for each in problem.exdates],
-            )
+        case problems.TimeConflict() | problems.NotAvailable():
+            return _not_free(problem, told)
         case problems.StaleVersion():
             return StaleVersionError(**told, current_version=problem.current_version)
         case problems.NotWritable():
@@ -221,3 +233,27 @@ def _user_error(problem: problems.Problem, path: list[str]) -> UserError:
         case problems.ProviderRefused():
             return ProviderRefusedError(**told)
     raise TypeError(f"no place in the schema for {type(problem).__name__}")
+
+
+def _not_free(problem: problems.TimeConflict | problems.NotAvailable, told: dict[str, Any]) -> UserError:
+    from schema.events import Event
+    from schema.reasons import RefusedSlot
+
+    if isinstance(problem, problems.NotAvailable):
+        refused = RefusedSlot.all_of(problem.refused, told=problem.told)
+        return NotAvailableError(**told, refused=refused, count=problem.count)
+    collisions = [
+        Collision(
+            start=moment(each.span.start),
+            end=moment(each.span.end),
+            count=each.count,
+            events=[Event.of(event) for event in each.events],
+        )
+        for each in problem.collisions
+    ]
+    return TimeConflictError(
+        **told,
+        conflicts=[event for each in collisions for event in each.events],
+        collisions=collisions,
+        exdates=[moment(each) for each in problem.exdates],
+    )

@@ -48,6 +48,12 @@ REMINDERS = (
 )
 METADATA = "The application's own key-value pairs; replaced as a whole."
 ON_CONFLICT = "What to do where the calendar's time is taken; kept, and obeyed by later changes of the event."
+AVAILABILITY_PROFILE = (
+    "The name of a profile of the calendar's resource whose conditions must hold: a slot that `availability` offers "
+    "under it can be booked, and of concurrent writers exactly as many get it as its capacity lets in. All of the "
+    "resource's calendars are looked at, in place of what `onConflict: REJECT` would look at. Later changes "
+    "of the event do not look."
+)
 SYNC_PROVIDER = (
     "Bring it to the calendar's provider at once, within a few seconds, and answer with what the provider said; "
     "otherwise the worker does it."
@@ -85,6 +91,7 @@ class EventDraftInput:
     metadata: Metadata | None = strawberry.field(default=None, description=METADATA)
     recurrence: RecurrenceInput | None = strawberry.field(default=None, description=RECURRENCE)
     on_conflict: ConflictPolicy = strawberry.field(default=ConflictPolicy.ALLOW, description=ON_CONFLICT)
+    availability_profile: str | None = strawberry.field(default=None, description=AVAILABILITY_PROFILE)
 
     def read(self) -> NewEvent:
         """Return the event in the domain's words."""
@@ -110,6 +117,7 @@ class EventDraftInput:
                 metadata={} if self.metadata is None else metadata(self.metadata),
                 recurrence=None if self.recurrence is None else self.recurrence.read(),
             ),
+            self.availability_profile,
         )
 
 

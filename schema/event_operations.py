@@ -21,6 +21,7 @@ from schema.errors import (
     CalendarNotWritableError,
     IdempotencyKeyReusedError,
     InvalidInputError,
+    NotAvailableError,
     NotFoundError,
     TimeConflictError,
     user_errors,
@@ -32,7 +33,12 @@ from schema.scalars import DateTime
 from schema.times import window
 
 CreateEventError = Annotated[
-    InvalidInputError | NotFoundError | CalendarNotWritableError | TimeConflictError | IdempotencyKeyReusedError,
+    InvalidInputError
+    | NotFoundError
+    | CalendarNotWritableError
+    | TimeConflictError
+    | NotAvailableError
+    | IdempotencyKeyReusedError,
     strawberry.union("CreateEventError", description="Why an event could not be created."),
 ]
 RetrySyncError = Annotated[

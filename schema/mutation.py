@@ -8,6 +8,7 @@ from schema.calendars import CalendarMutation
 from schema.event_changes import EventChangeMutation
 from schema.event_operations import EventMutation
 from schema.icalendar import ICalendarMutation
+from schema.profiles import ProfileMutation
 from schema.resources import ResourceMutation
 from schema.sandbox import SandboxMutation
 
@@ -19,6 +20,7 @@ class Mutation(
     CalendarMutation,
     ResourceMutation,
     ICalendarMutation,
+    ProfileMutation,
     AccountMutation,
     AccessMutation,
     SandboxMutation,

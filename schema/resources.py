@@ -25,6 +25,7 @@ from schema.errors import (
 )
 from schema.event_inputs import KEY
 from schema.pages import AFTER, DEFAULT_PAGE, FIRST, PageInfo, cut, id_cursor, limit, read_id_cursor
+from schema.profiles import AvailabilityProfile
 from schema.scalars import DateTime, EmailAddress, Metadata, TimeZone, email, metadata, moment, zone_name
 
 KIND = "Who or what it is."
@@ -51,6 +52,11 @@ class Resource:
     async def calendars(self, info: Info) -> list[Calendar]:
         """Load the calendars."""
         return [Calendar.of(calendar) for calendar in await info.context.loaders.calendars_of.load(self._id)]
+
+    @strawberry.field(description="Conditions under which it can be booked, in order of name.")
+    async def availability_profiles(self, info: Info) -> list[AvailabilityProfile]:
+        """Load the profiles."""
+        return [AvailabilityProfile.of(each) for each in await info.context.loaders.profiles_of.load(self._id)]
 
     @classmethod
     async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Resource | None:

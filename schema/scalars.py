@@ -7,7 +7,7 @@ the path and what was expected, beside every other problem of the same input.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NewType, cast
 from uuid import UUID
 
@@ -17,13 +17,22 @@ from strawberry.types.scalar import ScalarDefinition
 from kalends.domain.errors import Malformed
 from kalends.domain.ids import parse_id
 from kalends.domain.time import read_zone
-from kalends.domain.values import read_email, read_instant_or_date, read_metadata
+from kalends.domain.values import (
+    read_duration,
+    read_email,
+    read_instant_or_date,
+    read_metadata,
+    read_time_of_day,
+    written_duration,
+)
 
 DateTime = NewType("DateTime", object)
 Date = NewType("Date", object)
 TimeZone = NewType("TimeZone", object)
 EmailAddress = NewType("EmailAddress", object)
 Metadata = NewType("Metadata", object)
+LocalTime = NewType("LocalTime", object)
+Duration = NewType("Duration", object)
 JSONValue = NewType("JSONValue", object)
 
 
@@ -74,6 +83,22 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         serialize=str,
         parse_value=read_zone,
     ),
+    LocalTime: strawberry.scalar(
+        name="LocalTime",
+        description="A time of day, such as 09:00 or 17:30:00; as an end, 24:00 is the end of the day.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339#section-5.6",
+        parse_value=read_time_of_day,
+    ),
+    Duration: strawberry.scalar(
+        name="Duration",
+        description=(
+            "A duration in weeks, or in days of 24 hours, hours, minutes and seconds, such as PT30M or P1DT12H; never "
+            "negative."
+        ),
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc5545#section-3.3.6",
+        serialize=written_duration,
+        parse_value=read_duration,
+    ),
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
         description="An e-mail address as browsers check it, at most 254 characters.",
@@ -103,6 +128,16 @@ SCALARS: Mapping[object, ScalarDefinition] = {
 def instant_or_date(value: DateTime) -> datetime | date | Malformed:
     """Return what the reader of `DateTime` made of an argument."""
     return cast("datetime | date | Malformed", value)
+
+
+def time_of_day(value: LocalTime) -> time | Malformed:
+    """Return what the reader of `LocalTime` made of an argument."""
+    return cast("time | Malformed", value)
+
+
+def duration(value: Duration) -> timedelta | Malformed:
+    """Return what the reader of `Duration` made of an argument."""
+    return cast("timedelta | Malformed", value)
 
 
 def zone_name(value: TimeZone) -> str | Malformed:

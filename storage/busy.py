@@ -27,6 +27,7 @@ EVENTS = table_of(EventRow)
 
 _PACKED = Struct(">qqh16s")
 _POSTGRES_EPOCH = ticks(EPOCH.replace(year=2000))
+_busy = BusyTime._make  # twice as fast as BusyTime itself, and there may be hundreds of thousands
 _NOT_READY = -1  # in the place of a kind: a series whose occurrences in the window are not all there
 
 # `w` is a window: a calendar and the two ends of a span.
@@ -117,7 +118,7 @@ class BusyRepository(Repository):
         found: list[list[BusyTime]] = [[] for _ in windows]
         for number, packed in await self.rows(_POSTGRES, values):
             found[number - 1] = [
-                BusyTime(start + _POSTGRES_EPOCH, end + _POSTGRES_EPOCH, kind, event)
+                _busy((start + _POSTGRES_EPOCH, end + _POSTGRES_EPOCH, kind, event))
                 for start, end, kind, event in _PACKED.iter_unpack(packed or b"")
             ]
         return found
@@ -125,8 +126,9 @@ class BusyRepository(Repository):
     async def _on_sqlite(self, windows: Sequence[tuple[UUID, TimeSpan]]) -> list[list[BusyTime]]:
         told = json.dumps([(calendar_id.hex, *span_of(span)) for calendar_id, span in windows])
         found: list[list[BusyTime]] = [[] for _ in windows]
+        fromhex = bytes.fromhex
         for number, start, end, kind, event in await self.rows(_SQLITE, {"app": self.app_id, "windows": told}):
-            found[number].append(BusyTime(start, end, kind, bytes.fromhex(event)))
+            found[number].append(_busy((start, end, kind, fromhex(event))))
         return found
 
     async def _series(self, ids: Collection[UUID]) -> list[Event]:

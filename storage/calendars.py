@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Uuid, bindparam, delete, func, insert, select, update
 
-from kalends.domain.calendars import Calendar, Resource, ResourceKind
+from kalends.domain.calendars import Calendar, Freshness, Resource, ResourceKind, StalePolicy
 from kalends.domain.errors import NotFound, Refused
 from storage.accounts import ACCOUNTS
 from storage.models import CalendarRow, ResourceRow
 from storage.repository import Repository, table_of
+from storage.sources import SOURCES
 
 RESOURCES = table_of(ResourceRow)
 CALENDARS = table_of(CalendarRow)
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,20 @@ class CalendarRepository(Repository):
         query = select(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.account_id.in_(ids))
         return [_calendar(row) for row in await self.rows(query.order_by(CALENDARS.c.id))]
 
+    async def freshness(
+        self, *, calendar_ids: Collection[UUID] = (), resource_ids: Collection[UUID] = ()
+    ) -> list[Freshness]:
+        """Return how old what we know of calendars is: of these, and of those of resources that are not archived.
+
+        In order of id; a calendar that is named twice comes once.
+        """
+        found: dict[UUID, Freshness] = {}
+        for query, ids in ((_OF_CALENDARS, calendar_ids), (_OF_RESOURCES, resource_ids)):
+            if ids:
+                rows = await self.rows(query, {"app": self.app_id, "ids": list(ids)})
+                found |= {row.id: _freshness(row) for row in rows}
+        return [found[each] for each in sorted(found)]
+
     async def count_of(self, resource_id: UUID) -> int:
         """Return how many calendars belong to a resource, archived ones too."""
         query = select(func.count()).where(*self.mine(CALENDARS), CALENDARS.c.resource_id == resource_id)
@@ -151,9 +168,41 @@ class CalendarRepository(Repository):
         await self.run(delete(CALENDARS).where(*self.mine(CALENDARS), CALENDARS.c.id == calendar_id))
 
     def _row(self, calendar: Calendar) -> dict[str, Any]:
-        row = asdict(calendar) | {"app_id": self.app_id}
+        row = asdict(calendar) | {"app_id": self.app_id, "stale_after": calendar.stale_after // SECOND}
         row["meta"] = row.pop("metadata")
         return row
+
+
+# Built once: to build it takes longer than to answer it.
+_FRESHNESS = (
+    select(
+        CALENDARS.c.id,
+        CALENDARS.c.resource_id,
+        CALENDARS.c.stale_policy,
+        CALENDARS.c.stale_after,
+        SOURCES.c.calendar_id.label("source"),
+        SOURCES.c.synced_at,
+        SOURCES.c.full_at,
+    )
+    .outerjoin(SOURCES, (SOURCES.c.app_id == CALENDARS.c.app_id) & (SOURCES.c.calendar_id == CALENDARS.c.id))
+    .where(CALENDARS.c.app_id == bindparam("app", type_=Uuid()))
+)
+_IDS = bindparam("ids", type_=Uuid(), expanding=True)
+_OF_CALENDARS = _FRESHNESS.where(CALENDARS.c.id.in_(_IDS))
+_OF_RESOURCES = _FRESHNESS.where(CALENDARS.c.resource_id.in_(_IDS), CALENDARS.c.archived_at.is_(None))
+
+
+def _freshness(row: Any) -> Freshness:
+    # Since it was opened it may not have been read whole: then what an earlier source has left is no knowledge.
+    known = None if row.full_at is None else max(row.synced_at or row.full_at, row.full_at)
+    return Freshness(
+        calendar_id=row.id,
+        resource_id=row.resource_id,
+        policy=StalePolicy(row.stale_policy),
+        after=row.stale_after * SECOND,
+        sourced=row.source is not None,
+        synced_at=known,
+    )
 
 
 def _no_calendar(*path: str) -> Refused:
@@ -188,4 +237,6 @@ def _calendar(row: Any) -> Calendar:
         created_at=row.created_at,
         updated_at=row.updated_at,
         metadata=row.meta,
+        stale_policy=StalePolicy(row.stale_policy),
+        stale_after=row.stale_after * SECOND,
     )

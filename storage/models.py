@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKeyConstraint, Index, SmallInteger, String, text
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKeyConstraint, Index, Integer, SmallInteger, String, text
 from sqlmodel import Field
 
 from storage import sync_models  # noqa: F401  its tables are some of them
@@ -97,6 +97,25 @@ class CalendarRow(Table, table=True):
     read_only: bool
     archived_at: datetime | None = moment(nullable=True)
     meta: dict[str, str] = json_column()
+    created_at: datetime = moment()
+    updated_at: datetime = moment()
+    stale_policy: str = since("'TREAT_AS_BUSY'", String(16))
+    stale_after: int = since("21600", Integer())  # seconds
+
+
+class ProfileRow(Table, table=True):
+    """Conditions under which a resource can be booked, as `kalends.domain.profiles` writes them."""
+
+    __tablename__ = "profile"
+    __table_args__ = (
+        to("resource", "resource_id", cascade=True),
+        Index("ix_profile_name", "app_id", "resource_id", "name", unique=True),
+    )
+    app_id: UUID = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    resource_id: UUID
+    name: str = characters(200)
+    conditions: dict[str, Any] = json_column()
     created_at: datetime = moment()
     updated_at: datetime = moment()
 

@@ -22,6 +22,7 @@ from storage.feeds import FeedRepository
 from storage.idempotency import IdempotencyRepository
 from storage.links import LinkRepository
 from storage.outbox import IntentRepository, LaneRepository
+from storage.profiles import ProfileRepository
 from storage.sandbox import SandboxRepository
 from storage.sources import ChannelRepository, SourceRepository
 from storage.system import SystemUnit
@@ -63,6 +64,11 @@ class UnitOfWork:
     def resources(self) -> ResourceRepository:
         """The app's resources."""
         return ResourceRepository(*self._parts)
+
+    @cached_property
+    def profiles(self) -> ProfileRepository:
+        """The profiles of the app's resources."""
+        return ProfileRepository(*self._parts)
 
     @cached_property
     def accounts(self) -> AccountRepository:

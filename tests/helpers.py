@@ -19,6 +19,7 @@ from kalends.domain.errors import Refused
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
 from kalends.domain.merge import Agreement
+from kalends.domain.profiles import Conditions, Profile
 from storage.accounts import Consent
 from storage.engine import Database
 from storage.links import Counterpart
@@ -84,6 +85,11 @@ def refusing(*problems: tuple[str, str]) -> Iterator[None]:
 def make_resource(name: str = "Ada", **others: Any) -> Resource:
     fields: dict[str, Any] = {"kind": ResourceKind.PERSON, "email": "ada@example.org", "tzid": BERLIN} | others
     return Resource(uuid7(), name, created_at=NOW, updated_at=NOW, **fields)
+
+
+def make_profile(resource_id: UUID, name: str = "Office hours", **conditions: Any) -> Profile:
+    """Return a profile; `conditions` are the fields of `Conditions`."""
+    return Profile(uuid7(), resource_id, name, Conditions(**conditions), NOW, NOW)
 
 
 def make_account(resource_id: UUID | None = None, provider: str = "sandbox", **others: Any) -> Account:

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     """What a key may do; none includes another."""
 
     READ = "READ"
+    FREE_BUSY = "FREE_BUSY"
     WRITE_EVENTS = "WRITE_EVENTS"
     MANAGE_CALENDARS = "MANAGE_CALENDARS"
     MANAGE_KEYS = "MANAGE_KEYS"
@@ -84,6 +85,12 @@ def require(principal: Principal, scope: Scope) -> None:
     """Raise `Forbidden` where the caller's key lacks the scope."""
     if scope not in principal.scopes:
         raise Forbidden(scope)
+
+
+def require_busy(principal: Principal) -> None:
+    """Raise `Forbidden` where the caller may not know when calendars are busy; whoever may read events may."""
+    if Scope.READ not in principal.scopes:
+        require(principal, Scope.FREE_BUSY)
 
 
 def new_secret() -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 from typing import TypeAlias
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from kalends.domain.spans import (
     Span,
     Spans,
     covered,
+    holds,
     intersection,
     length,
     moment,
@@ -140,9 +142,9 @@ class Timetable:
             found.append(NoticeReason(earliest))
         wide = (begin - length(terms.buffer_before), end + length(terms.buffer_after))
         crowded = intersection([wide], self.taken)
-        for calendar_id, times in self.busy.items():
+        for calendar_id, times in self.busy.items() if crowded else ():
             for each in times:
-                if touches(crowded, each.start, each.end):
+                if each.start < wide[1] and each.end > wide[0] and touches(crowded, each.start, each.end):
                     inside = each.start < end and each.end > begin
                     found.append(EventReason(calendar_id, each) if inside else BufferReason(calendar_id, each))
         return found
@@ -203,43 +205,44 @@ class Search:
     tzid: str
     now: datetime
     timetables: Mapping[UUID, Timetable] = field(default_factory=dict)
+    special: Mapping[UUID, Terms] = field(default_factory=dict)
+    """The terms of those resources that have others; the length is the same."""
+
+    def _terms(self, resource_id: UUID) -> Terms:
+        return self.special.get(resource_id, self.terms)
 
     @cached_property
     def _starts(self) -> dict[UUID, Spans]:
-        return {each: table.starts(self.terms, self.now) for each, table in self.timetables.items()}
+        return {each: table.starts(self._terms(each), self.now) for each, table in self.timetables.items()}
 
-    def slots(self, limit: int = MAX_SLOTS) -> list[Slot]:
-        """Return the slots that can be booked, earliest first."""
+    @cached_property
+    def _possible(self) -> Spans:
+        """Where a slot can begin, grid or not."""
         possible = [span_of(self.window)]
         for role in self.roles:
             if role.least > len(role.resource_ids):
                 return []
             spans = [span for each in role.resource_ids for span in self._starts[each]]
             possible = intersection(possible, covered(spans, role.least))
-        found: list[Slot] = []
-        for start in self._grid(possible):
-            found.append(self._slot(start))
-            if len(found) >= limit:
-                break
-        return found
+        return possible
+
+    def slots(self, limit: int = MAX_SLOTS) -> list[Slot]:
+        """Return the slots that can be booked, earliest first."""
+        return [self._slot(start) for start in islice(self._grid(self._possible), limit)]
 
     def refused(self, limit: int = MAX_SLOTS) -> list[RefusedSlot]:
         """Return the slots that cannot be booked, earliest first, with every reason of every resource."""
-        offered = {slot.span.start for slot in self.slots(limit=2**31)}
-        found: list[RefusedSlot] = []
-        for start in self._grid([span_of(self.window)]):
-            begin = moment(start)
-            if begin in offered or begin + self.terms.length > self.window.end:
-                continue
-            reasons = {
-                each: why
-                for each, table in self.timetables.items()
-                if (why := table.reasons(begin, self.terms, self.now))
-            }
-            found.append(RefusedSlot(TimeSpan(begin, begin + self.terms.length), reasons))
-            if len(found) >= limit:
-                break
-        return found
+        fits = where_fits([span_of(self.window)], length(self.terms.length))
+        return [self._refused(start) for start in islice(self._grid(without(fits, self._possible)), limit)]
+
+    def _refused(self, start: int) -> RefusedSlot:
+        begin = moment(start)
+        reasons = {
+            each: why
+            for each, table in self.timetables.items()
+            if (why := table.reasons(begin, self._terms(each), self.now))
+        }
+        return RefusedSlot(TimeSpan(begin, begin + self.terms.length), reasons)
 
     def _slot(self, start: int) -> Slot:
         free = tuple(
@@ -276,4 +279,4 @@ class Search:
 
 
 def _within(spans: Spans, start: int) -> bool:
-    return bool(intersection([(start, start + 1)], spans))
+    return holds(spans, start, start + 1)

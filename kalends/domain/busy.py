@@ -74,14 +74,18 @@ def merged(times: Iterable[BusyTime], window: Span) -> list[BusySpan]:
 
     Spans of one status that touch are one (RFC 4791 section 7.10 wants no more than that).
     """
-    spans: dict[BusyStatus, list[Span]] = {}
-    for each in times:
-        spans.setdefault(each.status, []).append((each.start, each.end))
+    spans: dict[int, list[Span]] = {}
+    for start, end, kind, _ in times:  # there may be hundreds of thousands
+        if kind in spans:
+            spans[kind].append((start, end))
+        else:
+            spans[kind] = [(start, end)]
     found: list[BusySpan] = []
     taken: Spans = []
     for status in STRONGEST_FIRST:
-        if status in spans:
-            mine = intersection(union(spans[status]), [window])
+        together = spans.get(_NUMBERS[status], []) + spans.get(_NUMBERS[status] | _ALL_DAY, [])
+        if together:
+            mine = intersection(union(together), [window])
             found += ((start, end, status) for start, end in without(mine, taken))
             taken = union([*taken, *mine])
     found.sort()
@@ -89,11 +93,21 @@ def merged(times: Iterable[BusyTime], window: Span) -> list[BusySpan]:
 
 
 class BusyRules(NamedTuple):
-    """Which of the things that take time count, when somebody asks for a slot."""
+    """Which of the things that take time count, when somebody asks for a slot: of calendars all but the `ignored`."""
 
     all_day: bool = True
     tentative: bool = True
     unavailable: bool = True
+    ignored: frozenset[UUID] = frozenset()
+
+    def __or__(self, other: BusyRules) -> BusyRules:
+        """Return the rules under which counts what counts under either."""
+        return BusyRules(
+            self.all_day or other.all_day,
+            self.tentative or other.tentative,
+            self.unavailable or other.unavailable,
+            self.ignored & other.ignored,
+        )
 
     def counting(self, times: Iterable[BusyTime]) -> Iterator[BusyTime]:
         """Yield those that count."""

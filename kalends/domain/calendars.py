@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from kalends.domain.errors import NotWritable
 
 MAX_NAME = 200
+STALE_AFTER = timedelta(hours=6)
+LEAST_STALE_AFTER, MOST_STALE_AFTER = timedelta(minutes=1), timedelta(days=30)
 LOCAL, SANDBOX = "local", "sandbox"
 
 
@@ -28,6 +30,14 @@ class AccountState(StrEnum):
     ACTIVE = "ACTIVE"
     NEEDS_RECONNECT = "NEEDS_RECONNECT"  # it does not: its owner must connect it again
     REVOKED = "REVOKED"  # it was disconnected on purpose; what opened it is gone
+
+
+class StalePolicy(StrEnum):
+    """What availability makes of a calendar whose provider was last read too long ago."""
+
+    TREAT_AS_BUSY = "TREAT_AS_BUSY"  # all of it is taken
+    TREAT_AS_FREE = "TREAT_AS_FREE"  # what was last read counts, and nothing else
+    FAIL = "FAIL"  # no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """A calendar. `tzid` is its own zone: the days of its all-day events, and the default of the others."""
+    """A calendar. `tzid` is its own zone: the days of its all-day events, and the default of the others.
+
+    `stale_policy` is what availability makes of it where its provider was not read for longer than `stale_after`.
+    """
 
     id: UUID
     resource_id: UUID | None
@@ -79,6 +92,8 @@ class Calendar:
     created_at: datetime
     updated_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+    stale_policy: StalePolicy = StalePolicy.TREAT_AS_BUSY
+    stale_after: timedelta = STALE_AFTER
 
     def closed(self, *path: str) -> NotWritable | None:
         """Return why the calendar takes no changes to its events, None where it does."""
@@ -89,3 +104,22 @@ class Calendar:
         else:
             return None
         return NotWritable(code=code, message=message, path=path, calendar_id=self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old what we know of a calendar is: `synced_at` is when its provider was last read to its end.
+
+    A calendar that is read nowhere (`sourced` is False) is never stale; one that was not read yet is.
+    """
+
+    calendar_id: UUID
+    resource_id: UUID | None
+    policy: StalePolicy
+    after: timedelta
+    sourced: bool
+    synced_at: datetime | None
+
+    def stale(self, now: datetime) -> bool:
+        """Tell whether it is too old to be relied on."""
+        return self.sourced and (self.synced_at is None or now - self.synced_at > self.after)

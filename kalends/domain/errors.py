@@ -7,6 +7,7 @@
               ├── InvalidInput          a value that cannot be read, or breaks a rule
               ├── NotFound              no such thing in this app
               ├── TimeConflict          the time is taken (policy REJECT)
+              ├── NotAvailable          a profile does not let it be booked
               ├── StaleVersion          somebody else changed it first
               ├── NotWritable           the calendar is read-only or archived
               ├── KeyReused             one idempotency key, two different requests
@@ -19,6 +20,7 @@ A problem's `path` uses the domain's words; the schema translates it into the wo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
@@ -26,6 +28,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from kalends.domain.availability import RefusedSlot
     from kalends.domain.events import Event
     from kalends.domain.time import TimeSpan
 
@@ -79,6 +82,19 @@ class TimeConflict(Problem):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotAvailable(Problem):
+    """A profile does not let `count` of an event's times be booked; `refused` are the first of them, with the reasons.
+
+    `told` says whether the caller may know what takes time.
+    """
+
+    refused: tuple[RefusedSlot, ...]
+    count: int
+    told: bool
+    code: str = "NOT_AVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaleVersion(Problem):
     """The caller's `expectedVersion` is not the stored one, which is `current_version`."""
 
@@ -125,6 +141,14 @@ class ProviderRefused(Problem):
 
 class KalendsError(Exception):
     """The root of every exception that Kalends raises on purpose."""
+
+
+class CalendarsStale(KalendsError):
+    """There is no answer: the providers of these calendars were not read for too long, and their policy is FAIL."""
+
+    def __init__(self, calendar_ids: Sequence[UUID]) -> None:
+        super().__init__("What is known of some calendars is too old, and they say that this must fail.")
+        self.calendar_ids = calendar_ids
 
 
 class Refused(KalendsError):

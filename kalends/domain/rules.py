@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from kalends.domain.spans import Span, Spans, intersection, moment, ticks, union, without
@@ -122,8 +123,9 @@ Rule: TypeAlias = Allow | Block | All | Any | Not
 EVERYTHING = All(())
 
 
+@lru_cache(maxsize=64)  # a hundred people often have one rule
 def allowed(rule: Rule, window: Span, tzid: str) -> Spans:
-    """Return what a rule holds of a window, in a zone."""
+    """Return what a rule holds of a window, in a zone. Whoever is given it must not change it."""
     return _Zone(window, tzid).held(rule)
 
 

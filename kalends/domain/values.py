@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from kalends.domain.errors import Malformed
 
@@ -33,6 +33,15 @@ _EMAIL = re.compile(
 )
 # RFC 5545 section 3.1: TEXT has no CONTROL but tab and line breaks; UTF-8 has no surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+TIME_OF_DAY = "a time of day, such as 09:00 or 17:30:00; 24:00 for the end of the day"
+DURATION = "a duration in weeks, or in days, hours, minutes and seconds, such as PT30M or P1DT12H"
+_TIME_OF_DAY = re.compile(rf"{_CLOCK}(?::[0-5]\d)?", re.ASCII)
+_DURATION = re.compile(
+    r"P(?=.)(?:(?P<weeks>\d{1,4})W|(?:(?P<days>\d{1,5})D)?"
+    r"(?:T(?=.)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,8})M)?(?:(?P<seconds>\d{1,9})S)?)?)",
+    re.ASCII,
+)
 
 _ZERO_OFFSET = timezone(timedelta(0), "+00:00")
 
@@ -70,6 +79,31 @@ def read_instant_or_date(value: object) -> datetime | date | Malformed:
     if isinstance(value, str) and len(value) == 10:
         return read_date(value)
     return read_instant(value)
+
+
+def read_time_of_day(value: object) -> time | Malformed:
+    """Read a time of day (RFC 3339, partial-time; ISO 8601 lets the seconds out). The day's end is its midnight."""
+    if value in ("24:00", "24:00:00"):
+        return time()
+    if isinstance(value, str) and _TIME_OF_DAY.fullmatch(value):
+        return time.fromisoformat(value)
+    return Malformed(TIME_OF_DAY)
+
+
+def read_duration(value: object) -> timedelta | Malformed:
+    """Read a duration (RFC 5545 section 3.3.6), which is never negative; its days are of 24 hours."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return Malformed(DURATION)
+    return timedelta(**{unit: int(number) for unit, number in found.groupdict().items() if number is not None})
+
+
+def written_duration(duration: timedelta) -> str:
+    """Write a duration of whole seconds that is not negative (RFC 5545 section 3.3.6)."""
+    hours, rest = divmod(duration.seconds, 3600)
+    parts = [f"{number}{unit}" for number, unit in ((hours, "H"), (rest // 60, "M"), (rest % 60, "S")) if number]
+    days = f"{duration.days}D" if duration.days else ""
+    return f"P{days}T{''.join(parts)}" if parts else f"P{days}" if days else "PT0S"
 
 
 def read_email(value: object) -> str | Malformed:

@@ -21,12 +21,14 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from kalends.domain.access import Forbidden, Principal
+from kalends.domain.errors import CalendarsStale
 from kalends.domain.values import utc_now
 from kalends.server.auth import Doorkeeper
 from kalends.server.doors import doors
 from kalends.server.execution import Engine
 from kalends.server.faults import Fault
 from kalends.server.feeds import feeds
+from kalends.server.freebusy_door import free_busy_routes
 from kalends.server.graphiql_page import ASSETS_PATH, graphiql_assets, graphiql_page
 from kalends.server.graphql_http import GraphQLEndpoint
 from kalends.server.metrics import REQUESTS, SECONDS
@@ -39,7 +41,7 @@ from providers.web import Web
 from resolvers.grants import StoredGrants
 from resolvers.services import Services
 from schema.context import Context, Unauthenticated
-from schema.errors import BadArgument, NotAnswered
+from schema.errors import BadArgument, BadInput, NotAnswered
 from schema.schema import schema
 from storage.engine import Database
 from storage.errors import StorageError, Unavailable
@@ -119,6 +121,10 @@ def classify(error: BaseException) -> Fault | None:
             return Fault(str(error), "FORBIDDEN", {"scope": error.scope})
         case BadArgument():
             return Fault(str(error), "BAD_USER_INPUT", {"argument": error.name, "expected": error.expected})
+        case BadInput():
+            return Fault(str(error), "BAD_USER_INPUT", {"problems": error.problems})
+        case CalendarsStale():
+            return Fault(str(error), "CALENDAR_STALE", {"calendarIds": [str(each) for each in error.calendar_ids]})
         case NotAnswered():
             return Fault(str(error), error.code, {} if error.retry_after is None else {"retryAfter": error.retry_after})
         case Unavailable():
@@ -144,11 +150,10 @@ def create_app(settings: Settings, *, welcome: Welcome | None = None, database: 
     def context_for(_request: Request, principal: Principal | None) -> Context:
         return Context(services, principal)
 
+    doorkeeper = Doorkeeper(services, settings.anonymous_key.get_secret_value() if settings.anonymous_key else None)
     door = GraphQLEndpoint(
         engine,
-        authenticate=Doorkeeper(
-            services, settings.anonymous_key.get_secret_value() if settings.anonymous_key else None
-        ),
+        authenticate=doorkeeper,
         context_for=context_for,
         allow_get=settings.graphql_get,
         receive_seconds=settings.receive_seconds,
@@ -183,6 +188,7 @@ def create_app(settings: Settings, *, welcome: Welcome | None = None, database: 
         Route("/metrics", _metrics),
         *doors(services, receive_seconds=settings.receive_seconds),
         *feeds(services),
+        *free_busy_routes(services, authenticate=doorkeeper, classify=classify),
     ]
     endpoint = _Measured(door, GRAPHQL)
     if settings.development:

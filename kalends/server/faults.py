@@ -24,7 +24,8 @@ class Fault:
     """One error of the answer: `message` for people, `code` and `extensions` for programs.
 
     Codes in use: UNAUTHENTICATED, FORBIDDEN, BAD_USER_INPUT, UNAVAILABLE (`retryAfter`: whole seconds),
-    TIMEOUT, LIMIT_EXCEEDED, and where a query asks a provider those of `ErrorCode` that are about providers.
+    TIMEOUT, LIMIT_EXCEEDED, CALENDAR_STALE (`calendarIds`), and where a query asks a provider those of `ErrorCode` that
+    are about providers.
     """
 
     message: str

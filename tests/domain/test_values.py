@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -9,12 +9,15 @@ from kalends.domain.values import (
     FIRST_YEAR,
     LAST_YEAR,
     read_date,
+    read_duration,
     read_email,
     read_instant,
     read_instant_or_date,
     read_metadata,
     read_text,
+    read_time_of_day,
     utc_now,
+    written_duration,
 )
 from tests.helpers import wall
 
@@ -265,3 +268,56 @@ def test_metadata_beyond_its_limits_is_refused(value: object) -> None:
 
 def test_the_default_clock_is_in_utc() -> None:
     assert utc_now().tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [("00:00", time()), ("09:05", time(9, 5)), ("23:59:59", time(23, 59, 59)), ("24:00", time()), ("24:00:00", time())],
+)
+def test_a_time_of_day_is_read(text: str, clock: time) -> None:
+    assert read_time_of_day(text) == clock
+
+
+@pytest.mark.parametrize(
+    "text", ["", "9:00", "0900", "24:01", "09:60", "09:00:60", "09:00Z", "09:00 ", "\u0660\u0669:\u0660\u0660", 9, None]
+)
+def test_what_is_no_time_of_day_is_malformed(text: object) -> None:
+    assert isinstance(read_time_of_day(text), Malformed)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "written"),
+    [
+        ("PT0S", 0, "PT0S"),
+        ("P0D", 0, "PT0S"),
+        ("PT30M", 1_800, "PT30M"),
+        ("PT90M", 5_400, "PT1H30M"),
+        ("P1W", 604_800, "P7D"),
+        ("P1DT12H", 129_600, "P1DT12H"),
+        ("PT1H0M5S", 3_605, "PT1H5S"),
+        ("PT86400S", 86_400, "P1D"),
+    ],
+)
+def test_a_duration_is_read_and_written(text: str, seconds: int, written: str) -> None:
+    found = read_duration(text)
+    assert found == timedelta(seconds=seconds)
+    assert isinstance(found, timedelta)
+    assert written_duration(found) == written
+
+
+@given(st.integers(0, 10**9))
+def test_a_duration_survives_the_way_there_and_back(seconds: int) -> None:
+    assert read_duration(written_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "P1", "1D", "-PT1H", "P1Y", "P1M", "PT1.5H", "P1DT", "P1W1D", "pt1h", "PT1H ", 60, None]
+)
+def test_what_is_no_duration_is_malformed(text: object) -> None:
+    assert isinstance(read_duration(text), Malformed)
+
+
+@given(anything)
+def test_times_of_day_and_durations_are_read_without_raising(value: object) -> None:
+    assert isinstance(read_time_of_day(value), time | Malformed)
+    assert isinstance(read_duration(value), timedelta | Malformed)

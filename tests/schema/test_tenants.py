@@ -33,6 +33,7 @@ SAMPLES = {
     "end": at(SLOT + HOUR),
     "from": at(SLOT - DAY),
     "to": at(SLOT + DAY),
+    "length": "PT1H",
     "rsvp": "DECLINED",
     "provider": "oauth",
     "url": "https://calendars.example/",
@@ -86,16 +87,16 @@ def _sample(name: str, type_: GraphQLInputType) -> Any:
     return BY_TYPE[str(type_)]
 
 
-def _templates(name: str, type_: GraphQLInputType) -> Iterator[tuple[str, Any]]:
+def _templates(name: str, type_: GraphQLInputType, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield the path of every id in a value of this type, with a value that is good but for it."""
     if isinstance(type_, GraphQLNonNull):
-        yield from _templates(name, type_.of_type)
+        yield from _templates(name, type_.of_type, above)
     elif isinstance(type_, GraphQLList):
-        for path, template in _templates(name, type_.of_type):
+        for path, template in _templates(name, type_.of_type, above):
             yield path, [template]
-    elif isinstance(type_, GraphQLInputObjectType):
+    elif isinstance(type_, GraphQLInputObjectType) and type_.name not in above:  # rules hold rules
         for each, field in type_.fields.items():
-            for path, template in _templates(each, field.type):
+            for path, template in _templates(each, field.type, (*above, type_.name)):
                 yield f"{name}.{path}", _sample(name, type_) | {each: template}
     elif str(type_) == "ID":
         yield name, HERE
@@ -136,6 +137,8 @@ async def furnish(house: House) -> dict[str, str]:
     empty = await ours.api.done("createCalendar", input={"name": "Aurora's empty", "resourceId": str(ours.resource.id)})
     account = await connected(house, ours, "aurora")
     linked = await ours.api.done("createCalendar", input={"name": "Aurora's linked"})
+    hours = {"resourceId": str(ours.resource.id), "name": "Aurora's hours"}
+    profile = (await ours.api.done("saveAvailabilityProfile", input=hours))["profile"]
     await ours.api.done(
         "linkCalendar",
         input={
@@ -153,6 +156,7 @@ async def furnish(house: House) -> dict[str, str]:
         "empty": empty["calendar"]["id"],
         "opened account": account["id"],
         "linked": linked["calendar"]["id"],
+        "profile": profile["id"],
     }
 
 
@@ -218,6 +222,12 @@ async def test_nothing_of_another_tenant_is_in_any_answer(house: House, ours: Te
     root = SCHEMA.query_type
     assert root is not None
     shown = []
+    window = {"from": at(SLOT), "to": at(SLOT + DAY)}
+    whose = {"resourceIds": [str(theirs.resource.id)]}
+    asked: dict[str, dict[str, Any]] = {
+        "freeBusy": whose,
+        "availability": {"input": {"roles": [whose], "length": "PT1H", "explain": True, **window}},
+    }
     for field, definition in root.fields.items():
         if field.startswith("_"):
             continue
@@ -236,6 +246,7 @@ async def test_nothing_of_another_tenant_is_in_any_answer(house: House, ours: Te
             arguments["id"] = own[field] or (await theirs.create())["id"]
         if "accountId" in arguments:
             arguments["accountId"] = account["id"]
+        arguments |= asked.get(field, {})
         if "includeArchived" in definition.args:
             arguments["includeArchived"] = True
         response = await theirs.api.post(document("query", field, tuple(arguments), 5), **arguments)

@@ -15,6 +15,7 @@ from kalends.domain.calendars import SANDBOX, Account, AccountState, Calendar, R
 from kalends.domain.errors import Refused
 from kalends.domain.events import Event, EventPage
 from kalends.domain.ids import uuid7
+from kalends.domain.profiles import Profile
 from kalends.domain.recurrence import Recurrence
 from kalends.domain.sync import Conflict, Lane, SandboxCopy
 from storage.accounts import Consent
@@ -38,6 +39,7 @@ from tests.helpers import (
     make_consent,
     make_counterpart,
     make_event,
+    make_profile,
     make_resource,
     make_span,
 )
@@ -70,6 +72,7 @@ class Belongings:
     app_id: UUID
     resource: Resource
     account: Account
+    profile: Profile
     calendar: Calendar
     event: Event
     key: ApiKey
@@ -87,6 +90,7 @@ class Belongings:
 async def furnish(storage: Storage, app_id: UUID) -> Belongings:
     """Store a row of every kind."""
     resource = make_resource()
+    profile = make_profile(resource.id)
     account = make_account(resource.id)
     calendar = make_calendar(resource_id=resource.id, provider=SANDBOX, account_id=account.id)
     event = make_event(calendar.id, recurrence=Recurrence("FREQ=WEEKLY;COUNT=1"))
@@ -96,6 +100,7 @@ async def furnish(storage: Storage, app_id: UUID) -> Belongings:
     async with storage.writing(app_id) as work:
         await work.keys.add(key)
         await work.resources.add(resource)
+        await work.profiles.add(profile)
         await work.accounts.add(account, NOW)
         await work.accounts.give(account.id, {"token": "t"}, NOW, subject="ada", address="ada@example.org")
         await work.consents.add(consent)
@@ -115,7 +120,7 @@ async def furnish(storage: Storage, app_id: UUID) -> Belongings:
         await work.lanes.wake(calendar.id, account.id)
         lane = await work.lanes.take(calendar.id, HOUR)
         assert lane is not None
-    return Belongings(app_id, resource, account, calendar, event, key, lane, copy, channel, consent)
+    return Belongings(app_id, resource, account, profile, calendar, event, key, lane, copy, channel, consent)
 
 
 @pytest.fixture
@@ -167,6 +172,9 @@ CALLS: dict[str, Call] = {
     "calendars.add": lambda work, b: work.calendars.add(make_calendar(resource_id=b.resource.id)),
     "calendars.book": lambda work, b: work.calendars.book([b.calendar.id], alone=True),
     "calendars.count_of": lambda work, b: work.calendars.count_of(b.resource.id),
+    "calendars.freshness": lambda work, b: work.calendars.freshness(
+        calendar_ids=[b.calendar.id], resource_ids=[b.resource.id]
+    ),
     "calendars.get": lambda work, b: work.calendars.get(b.calendar.id),
     "calendars.many": lambda work, b: work.calendars.many([b.calendar.id]),
     "calendars.of_accounts": lambda work, b: work.calendars.of_accounts([b.account.id]),
@@ -249,6 +257,11 @@ CALLS: dict[str, Call] = {
     "links.track_calendar": lambda work, b: work.links.track_calendar(b.calendar.id),
     "links.unlinked": lambda work, b: work.links.unlinked(b.calendar.id),
     "links.written_since": lambda work, b: work.links.written_since(b.calendar.id, NOW - DAY),
+    "profiles.add": lambda work, b: work.profiles.add(make_profile(b.resource.id)),
+    "profiles.get": lambda work, b: work.profiles.get(b.profile.id),
+    "profiles.of": lambda work, b: work.profiles.of([b.resource.id]),
+    "profiles.remove": lambda work, b: work.profiles.remove(b.profile.id),
+    "profiles.save": lambda work, b: work.profiles.save(replace(b.profile, name="Mine")),
     "resources.add": lambda work, _: work.resources.add(make_resource()),
     "resources.get": lambda work, b: work.resources.get(b.resource.id),
     "resources.many": lambda work, b: work.resources.many([b.resource.id]),

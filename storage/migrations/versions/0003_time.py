@@ -1,13 +1,14 @@
 """Free/busy from indexes alone: what every event makes of its time, and for which time series are kept ready.
 
-Files: events are found by their UID, and calendars are published.
+Files: events are found by their UID, and calendars are published. When resources can be booked: their profiles, and
+what is made of a calendar that was not read for long.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 from storage.migrations.tenancy import is_postgresql, protect, unforced
-from storage.types import Instant
+from storage.types import JSON_TYPE, Instant
 
 revision = "0003"
 down_revision = "0002"
@@ -39,6 +40,29 @@ def upgrade() -> None:
     )
 
     op.create_index("ix_event_uid", "event", ["app_id", "calendar_id", "uid", "id"])
+    op.add_column(
+        "calendar", sa.Column("stale_policy", sa.String(16), nullable=False, server_default=sa.text("'TREAT_AS_BUSY'"))
+    )
+    op.add_column("calendar", sa.Column("stale_after", sa.Integer(), nullable=False, server_default=sa.text("21600")))
+
+    op.create_table(
+        "profile",
+        sa.Column("app_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("resource_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("conditions", JSON_TYPE, nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["app_id", "resource_id"],
+            ["resource.app_id", "resource.id"],
+            name="fk_profile_resource",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("app_id", "id", name="pk_profile"),
+    )
+    op.create_index("ix_profile_name", "profile", ["app_id", "resource_id", "name"], unique=True)
 
     op.drop_table("occurrence")
     op.drop_table("series")
@@ -97,6 +121,7 @@ def upgrade() -> None:
     op.create_index("ix_change_calendar", "change", ["app_id", "calendar_id", "transaction", "id"])
     if is_postgresql():
         protect("feed")
+        protect("profile")
         protect("occurrence")
         protect("series", system="SELECT")
 
