@@ -85,22 +85,21 @@ def _compile(
             compiled.not_null.add(variable.name)
         compiled.supplied.append((name, _from_variable(variable, argument, definition, readers)))
         return
-    if node is None:
-        value = coerce_default_value(argument)
-        if value is Undefined and isinstance(argument.type, GraphQLNonNull):
-            raise Unfit(name)
-    elif isinstance(node.value, ListValueNode | ObjectValueNode):
-        raise Unfit(name)  # it may hold variables, and is made anew for every call
-    else:
-        value = coerce_input_literal(node.value, argument.type)
-        if value is Undefined or (value is None and _refuses_null(argument, python)):
-            raise Unfit(name)
+    value = coerce_default_value(argument) if node is None else _literal(argument, python, node)
     if is_constant(value):
         compiled.constant[name] = readers.convert(value, python)
     elif value is not Undefined:
-        if node is not None:
-            raise Unfit(name)
         compiled.supplied.append((name, lambda _run: readers.convert(value, python)))
+
+
+def _literal(argument: GraphQLArgument, python: StrawberryType | type, node: ArgumentNode) -> Any:
+    """Return what is written in the document; raise Unfit where it is made anew for every call, or is wrong."""
+    if isinstance(node.value, ListValueNode | ObjectValueNode):
+        raise Unfit  # it may hold variables
+    value = coerce_input_literal(node.value, argument.type)
+    if not is_constant(value) or (value is None and _refuses_null(argument, python)):
+        raise Unfit
+    return value
 
 
 def _from_variable(

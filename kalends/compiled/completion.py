@@ -84,40 +84,57 @@ def _absent(value: object, missing: str | None) -> bool:
 
 
 def _leaf(of: GraphQLLeafType, missing: str | None) -> Complete:
+    """Serialize (section 6.4.3.1, "Coercing Results"), without a second look where a value is certain to be right."""
     write = Executor.complete_leaf_value
 
-    def general(value: Any) -> Any:
+    def general(value: Any, _place: Place, _run: Run) -> Any:
         return None if _absent(value, missing) else write(of, value)
 
-    def custom(value: Any, _place: Place, _run: Run) -> Any:
-        return write(of, value) if type(value) in _PLAIN else general(value)
-
-    def integer(value: Any, _place: Place, _run: Run) -> Any:
-        return value if type(value) is int and GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT else general(value)
-
-    def number(value: Any, _place: Place, _run: Run) -> Any:
-        return value if type(value) is float and isfinite(value) else general(value)
+    def custom(value: Any, place: Place, run: Run) -> Any:
+        return write(of, value) if type(value) in _PLAIN else general(value, place, run)
 
     if (exact := EXACT.get(of)) is not None:
-
-        def same(value: Any, _place: Place, _run: Run) -> Any:
-            return value if type(value) is exact else general(value)
-
-        return same
+        return _same(exact, general)
     if of is GraphQLInt:
-        return integer
+        return _integer(general)
     if of is GraphQLFloat:
-        return number
+        return _number(general)
     if type(of) is CustomGraphQLEnumType and issubclass(of.wrapped_cls, Enum):
-        members = of.wrapped_cls
-        names = {member: of.coerce_output_value(member) for member in members if _is_written(of, member)}
-
-        def enum(value: Any, _place: Place, _run: Run) -> Any:
-            name = names.get(value) if type(value) is members else None
-            return general(value) if name is None else name
-
-        return enum
+        return _enum(of, general)
     return custom
+
+
+def _same(exact: type, general: Complete) -> Complete:
+    def complete(value: Any, place: Place, run: Run) -> Any:
+        return value if type(value) is exact else general(value, place, run)
+
+    return complete
+
+
+def _integer(general: Complete) -> Complete:
+    def complete(value: Any, place: Place, run: Run) -> Any:
+        right = type(value) is int and GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT
+        return value if right else general(value, place, run)
+
+    return complete
+
+
+def _number(general: Complete) -> Complete:
+    def complete(value: Any, place: Place, run: Run) -> Any:
+        return value if type(value) is float and isfinite(value) else general(value, place, run)
+
+    return complete
+
+
+def _enum(of: CustomGraphQLEnumType, general: Complete) -> Complete:
+    members: Any = of.wrapped_cls
+    names = {member: of.coerce_output_value(member) for member in members if _is_written(of, member)}
+
+    def complete(value: Any, place: Place, run: Run) -> Any:
+        name = names.get(value) if type(value) is members else None
+        return general(value, place, run) if name is None else name
+
+    return complete
 
 
 def _is_written(of: CustomGraphQLEnumType, member: object) -> bool:

@@ -17,7 +17,6 @@ from graphql import (
     GraphQLEnumType,
     GraphQLFloat,
     GraphQLID,
-    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLInt,
@@ -111,37 +110,14 @@ class Readers:
         return known
 
     def _object(self, of: GraphQLInputObjectType) -> Reader:
-        definition = of.extensions.get(DEFINITION)
-        if not isinstance(definition, StrawberryObjectDefinition) or definition.from_input is not None:
-            raise Unfit(of.name)
-        one_of = definition.is_one_of
-        if of.is_one_of or (not one_of and of.out_type is not GraphQLInputObjectType.out_type):
-            raise Unfit(of.name)
-        fields: dict[str, tuple[str, Reader]] = {}
-        given: dict[str, Any] = {}
-        fresh: list[tuple[str, str, object, Python]] = []
-        for field in definition.fields:
-            if field.default_value is MISSING and field.default_factory is MISSING:
-                given[field.python_name] = None  # as Strawberry does where there is no default
-            name = self._config.name_converter.from_field(field)
-            if (declared := of.fields.get(name)) is None:
-                continue
-            python = field.resolve_type(type_definition=definition)
-            fields[name] = field.python_name, self._field(declared, python)
-            default = coerce_default_value(declared)
-            if is_constant(default):
-                given[field.python_name] = self.convert(default, python)
-            elif default is not Undefined:
-                fresh.append((name, field.python_name, default, python))
+        definition = _definition(of)
+        fields = self._fields(of, definition)
+        given, fresh = self._defaults(of, definition)
         required = {name for name, declared in of.fields.items() if is_required_input_field(declared)}
-        if fields.keys() != of.fields.keys():
-            raise Unfit(of.name)
         make, convert = definition.origin, self.convert
 
         def read(raw: Any) -> Any:
             if type(raw) is not dict or not required <= raw.keys():
-                raise Unfit
-            if one_of and (len(raw) != 1 or None in raw.values()):
                 raise Unfit
             arguments = given.copy()
             for key, value in raw.items():
@@ -152,15 +128,68 @@ class Readers:
                     arguments[python_name] = convert(default, python)
             return make(**arguments)
 
-        return read
+        return _one_of(read) if definition.is_one_of else read
 
-    def _field(self, declared: GraphQLInputField, python: Python) -> Reader:
-        if declared.out_name is not None:
-            raise Unfit(declared.out_name)
-        return wrapped(self.reader(declared.type), python)
+    def _fields(
+        self, of: GraphQLInputObjectType, definition: StrawberryObjectDefinition
+    ) -> dict[str, tuple[str, Reader]]:
+        """Return by GraphQL's names what Python calls the fields of an input, and how they are read."""
+        fields = {}
+        for field in definition.fields:
+            declared = of.fields.get(name := self._config.name_converter.from_field(field))
+            if declared is not None:
+                if declared.out_name is not None:
+                    raise Unfit(of.name)
+                python = field.resolve_type(type_definition=definition)
+                fields[name] = field.python_name, _wrapped(self.reader(declared.type), python)
+        if fields.keys() != of.fields.keys():
+            raise Unfit(of.name)
+        return fields
+
+    def _defaults(
+        self, of: GraphQLInputObjectType, definition: StrawberryObjectDefinition
+    ) -> tuple[dict[str, Any], list[tuple[str, str, object, Python]]]:
+        """Return what the fields of an input are where they are absent, and those that are made anew each time."""
+        given: dict[str, Any] = {}
+        fresh: list[tuple[str, str, object, Python]] = []
+        for field in definition.fields:
+            if field.default_value is MISSING and field.default_factory is MISSING:
+                given[field.python_name] = None  # as Strawberry does where there is no default
+            declared = of.fields.get(name := self._config.name_converter.from_field(field))
+            default = Undefined if declared is None else coerce_default_value(declared)
+            if default is Undefined:
+                continue
+            python = field.resolve_type(type_definition=definition)
+            if is_constant(default):
+                given[field.python_name] = self.convert(default, python)
+            else:
+                fresh.append((name, field.python_name, default, python))
+        return given, fresh
 
 
-def wrapped(reader: Reader, python: Python) -> Reader:
+def _definition(of: GraphQLInputObjectType) -> StrawberryObjectDefinition:
+    """Return what Strawberry made an input of; raise Unfit where somebody hooked into the making of its values."""
+    definition = of.extensions.get(DEFINITION)
+    if not isinstance(definition, StrawberryObjectDefinition) or definition.from_input is not None:
+        raise Unfit(of.name)
+    # Strawberry checks a OneOf input by an `out_type` of its own.
+    if of.is_one_of or (not definition.is_one_of and of.out_type is not GraphQLInputObjectType.out_type):
+        raise Unfit(of.name)
+    return definition
+
+
+def _one_of(reader: Reader) -> Reader:
+    """Exactly one field, and that not null (section 3.10.1, "OneOf Input Objects")."""
+
+    def read(raw: Any) -> Any:
+        if len(raw) != 1 or None in raw.values():
+            raise Unfit
+        return reader(raw)
+
+    return read
+
+
+def _wrapped(reader: Reader, python: Python) -> Reader:
     """Return the reader of a place whose type may be a `Maybe`; raise Unfit where ids are decoded."""
     refuse_global_ids(python)
     if not isinstance(python, StrawberryMaybe):

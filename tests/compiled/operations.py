@@ -130,7 +130,7 @@ class Writer:
         chance = self.random.random()
         if chance < 0.08:
             return f"{self._alias()}__typename{self._directives()}"
-        if chance < 0.3 and depth or isinstance(parent, GraphQLUnionType):
+        if (chance < 0.3 and depth) or isinstance(parent, GraphQLUnionType):
             return self._fragment(parent, depth)
         names = [
             name
@@ -169,7 +169,7 @@ class Writer:
     def _directives(self) -> str:
         if self.random.random() > 0.12:
             return ""
-        of = GraphQLNonNull(self.schema.type_map["Boolean"])  # type: ignore[arg-type, type-var]
+        of = GraphQLNonNull(self.schema.type_map["Boolean"])  # type: ignore[type-var]
         value = self._variable(of) if self.random.random() < 0.6 else self.random.choice(["true", "false"])
         return f" @{self.random.choice(['skip', 'include'])}(if: {value})"
 
@@ -183,10 +183,10 @@ class Writer:
 
     def _argument(self, argument: GraphQLArgument) -> str:
         if self.random.random() < 0.65:
-            of = argument.type
-            if argument.default_value is not Undefined and isinstance(of, GraphQLNonNull) and self.random.random() < 0.5:
-                of = of.of_type
-            return self._variable(of)
+            of: Any
+            of, has_default = argument.type, argument.default_value is not Undefined
+            nullable = has_default and isinstance(of, GraphQLNonNull) and self.random.random() < 0.5
+            return self._variable(of.of_type if nullable else of)
         return self._literal(argument.type, self.json(argument.type))
 
     def _variable(self, of: Any) -> str:

@@ -21,7 +21,7 @@ from strawberry.permission import BasePermission
 from strawberry.schema.config import StrawberryConfig
 
 Shout = NewType("Shout", str)
-Bag = NewType("Bag", dict)
+Bag = NewType("Bag", dict[str, Any])
 
 
 def _shouted(value: Any) -> Any:
@@ -109,8 +109,8 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (Size | None, {"default": None}),
     (Shout, {"default": "quiet"}),
     (Bag | None, {"default": None}),
-    (strawberry.Maybe[str], {"default": None}),
-    (strawberry.Maybe[int | None], {"default": None}),
+    (strawberry.Maybe[str], {"default": None}),  # type: ignore[misc]
+    (strawberry.Maybe[int | None], {"default": None}),  # type: ignore[misc]
     (Wish, {}),
     (Wish | None, {"default": None}),
     (list[Inner], {"default": []}),
@@ -123,7 +123,7 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
 class Maybe(BasePermission):
     message = "Not for you."
 
-    def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:
+    def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
         return bool(info.context.fate("permission", info.field_name) > 0.3)
 
 
@@ -138,6 +138,13 @@ class Twice(FieldExtension):
 
 class Broken(Exception):
     """Raised by resolvers."""
+
+
+class Odd:
+    """A value that no type expects."""
+
+    def __repr__(self) -> str:
+        return "odd"
 
 
 @dataclass
@@ -181,7 +188,17 @@ def _value(world: World, kind: Kind, at: str, case: Case, *, plain: bool = False
     """Return a value of an output type, now and then a wrong one; where `plain`, nothing in it must be awaited."""
     chance = case.fate("value", at)
     if chance < case.trouble:
-        strange = [None, Broken(at), GraphQLError("No.", extensions={"code": at}), object(), math.nan, [], 2**40, "", {}]
+        strange: list[Any] = [
+            None,
+            Broken(at),
+            GraphQLError("No.", extensions={"code": at}),
+            Odd(),
+            math.nan,
+            [],
+            2**40,
+            "",
+            {},
+        ]
         return strange[int(case.fate("strange", at) * len(strange))]
     origin, inner = kind
     if origin == "optional":
@@ -277,10 +294,10 @@ class _Maker:
             if index == 3:
                 members = self._world.types["Thing2"] | self._world.types["Thing3"]
                 self._either = Annotated[members, strawberry.union("Either")]
-        roots = [self._type(name, (), 9) for name in ("Query", "Mutation")]
+        query, mutation = [self._type(name, (), 9) for name in ("Query", "Mutation")]
         types = [self._world.types[f"Thing{index}"] for index in range(6)]
         config = StrawberryConfig(scalar_map=SCALARS)
-        self._world.schema = strawberry.Schema(*roots, types=types, config=config)
+        self._world.schema = strawberry.Schema(query, mutation, types=types, config=config)
         return self._world
 
     def _type(self, name: str, bases: tuple[Any, ...], count: int = 6) -> Any:
@@ -330,21 +347,20 @@ class _Maker:
 
     def _field(self, name: str, kind: Kind, style: str) -> Any:
         if style == "loader":
-            kind = ("optional", ("leaf", "str")) if self._random.random() < 0.5 else ("leaf", "str")
-        scope: dict[str, Any] = {"__name__": __name__, "Info": strawberry.Info, "R": self._annotation(kind)}
-        parameters = ["self"] if self._random.random() < 0.8 else ["root: Any"]
-        scope["Any"] = Any
-        if self._random.random() < 0.4 or style == "permission":
-            parameters.append("info: Info")
-        chosen = self._random.sample(ARGUMENTS, self._random.choice([0, 0, 1, 2]))
-        if chosen:
-            parameters.append("*")
-        for index, (of, options) in enumerate(chosen):
-            scope[f"T{index}"] = of
-            default = f" = D{index}" if options else ""
-            scope[f"D{index}"] = options.get("default")
-            parameters.append(f"a{index}: T{index}{default}")
-        source, world = parameters[0].partition(":")[0], self._world
+            kind = self._random.choice([("optional", ("leaf", "str")), ("leaf", "str")])
+        arguments = self._random.sample(ARGUMENTS, self._random.choice([0, 0, 1, 2]))
+        source = self._random.choice(["self", "self", "self", "root"])
+        asks = self._random.random() < 0.4 or style == "permission"
+        awaits = style in ("async", "loader") and self._random.random() < 0.8
+        resolver = _resolver(
+            name, self._annotation(kind), arguments, source, asks, awaits, self._act(name, kind, style)
+        )
+        if style == "permission":
+            return strawberry.field(resolver=resolver, permission_classes=[Maybe])
+        return strawberry.field(resolver=resolver, extensions=[Twice()] if style == "extension" else [])
+
+    def _act(self, name: str, kind: Kind, style: str) -> Callable[[Any, dict[str, Any]], Any]:
+        world = self._world
 
         def act(parent: Any, given: dict[str, Any]) -> Any:
             case = CASE.get()
@@ -362,20 +378,38 @@ class _Maker:
                 raise made
             return _later(made, at, case) if style == "async" else made
 
-        awaits = style in ("async", "loader") and self._random.random() < 0.8
-        body = f"    return {'await ' if awaits else ''}act({source}, {{{', '.join(f'{n!r}: {n}' for n in _names(chosen))}}})"
-        text = f"{'async ' if awaits else ''}def {name}({', '.join(parameters)}) -> R:\n{body}\n"
-        exec(compile(text, f"<{name}>", "exec", dont_inherit=True), scope | {"act": act}, made := {})
-        options: dict[str, Any] = {}
-        if style == "permission":
-            options["permission_classes"] = [Maybe]
-        if style == "extension":
-            options["extensions"] = [Twice()]
-        return strawberry.field(resolver=made[name], **options)
+        return act
 
 
-def _names(chosen: list[Any]) -> list[str]:
-    return [f"a{index}" for index in range(len(chosen))]
+def _resolver(
+    name: str,
+    returned: Any,
+    arguments: list[tuple[Any, dict[str, Any]]],
+    source: str,
+    asks: bool,
+    awaits: bool,
+    act: Callable[[Any, dict[str, Any]], Any],
+) -> Any:
+    """Return a function with these parameters: Strawberry reads them from its signature."""
+    scope: dict[str, Any] = {
+        "__name__": __name__,
+        "Any": Any,
+        "Info": strawberry.Info,
+        "Returned": returned,
+        "act": act,
+    }
+    parameters = [source if source == "self" else f"{source}: Any", *(["info: Info"] if asks else [])]
+    if arguments:
+        parameters.append("*")
+    for index, (of, options) in enumerate(arguments):
+        scope |= {f"Type{index}": of, f"default{index}": options.get("default")}
+        parameters.append(f"a{index}: Type{index}" + (f" = default{index}" if options else ""))
+    given = ", ".join(f"'a{index}': a{index}" for index in range(len(arguments)))
+    head = f"{'async ' if awaits else ''}def {name}({', '.join(parameters)}) -> Returned:"
+    body = f"return {'await ' if awaits else ''}act({source}, {{{given}}})"
+    made: dict[str, Any] = {}
+    exec(compile(f"{head} {body}", f"<{name}>", "exec", dont_inherit=True), scope, made)
+    return made[name]
 
 
 def _change(value: Any) -> None:
