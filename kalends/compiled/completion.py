@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
-from math import isfinite
 from typing import Any, TypeAlias, cast
-from uuid import UUID
 
 from graphql import (
-    GraphQLBoolean,
-    GraphQLFloat,
-    GraphQLID,
-    GraphQLInt,
     GraphQLInterfaceType,
     GraphQLLeafType,
     GraphQLList,
@@ -22,22 +13,21 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
-    GraphQLString,
     GraphQLUnionType,
     Undefined,
+    get_named_type,
+    is_abstract_type,
     is_leaf_type,
 )
-from graphql.execution import Executor
 from graphql.execution.executor import collect_iterator_awaitables
 from graphql.pyutils import gather_with_cancel
-from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.execution import optimized_is_awaitable as is_awaitable
-from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.union import StrawberryUnion
 
 from kalends.compiled.fields import Complete, Field, Position
+from kalends.compiled.leaves import write, writers
 from kalends.compiled.readers import DEFINITION
 from kalends.compiled.run import SETTLED, Place, Run
 
@@ -46,14 +36,6 @@ Select: TypeAlias = Callable[[Any, Place | None, Run], Any]
 
 SelectFor: TypeAlias = Callable[[GraphQLObjectType], Select]
 """Returns what a field selects of an object type."""
-
-EXACT: dict[GraphQLLeafType, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
-"""The leaves whose values, where they are of exactly this type, are what the response has."""
-
-_PLAIN = frozenset(
-    {str, int, float, bool, bytes, dict, list, tuple, date, datetime, time, timedelta, Decimal, UUID, set, frozenset}
-)
-"""Types whose values are neither errors nor awaitable: they can be serialized without a second look."""
 
 
 def completion(
@@ -84,64 +66,15 @@ def _absent(value: object, missing: str | None) -> bool:
 
 
 def _leaf(of: GraphQLLeafType, missing: str | None) -> Complete:
-    """Serialize (section 6.4.3.1, "Coercing Results"), without a second look where a value is certain to be right."""
-    write = Executor.complete_leaf_value
+    usual = writers(of, nullable=missing is None)
 
-    def general(value: Any, _place: Place, _run: Run) -> Any:
+    def complete(value: Any, _place: Place, _run: Run) -> Any:
+        known = usual.get(type(value))
+        if known is not None:
+            return known(value)
         return None if _absent(value, missing) else write(of, value)
 
-    def custom(value: Any, place: Place, run: Run) -> Any:
-        return write(of, value) if type(value) in _PLAIN else general(value, place, run)
-
-    if (exact := EXACT.get(of)) is not None:
-        return _same(exact, general)
-    if of is GraphQLInt:
-        return _integer(general)
-    if of is GraphQLFloat:
-        return _number(general)
-    if type(of) is CustomGraphQLEnumType and issubclass(of.wrapped_cls, Enum):
-        return _enum(of, general)
-    return custom
-
-
-def _same(exact: type, general: Complete) -> Complete:
-    def complete(value: Any, place: Place, run: Run) -> Any:
-        return value if type(value) is exact else general(value, place, run)
-
     return complete
-
-
-def _integer(general: Complete) -> Complete:
-    def complete(value: Any, place: Place, run: Run) -> Any:
-        right = type(value) is int and GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT
-        return value if right else general(value, place, run)
-
-    return complete
-
-
-def _number(general: Complete) -> Complete:
-    def complete(value: Any, place: Place, run: Run) -> Any:
-        return value if type(value) is float and isfinite(value) else general(value, place, run)
-
-    return complete
-
-
-def _enum(of: CustomGraphQLEnumType, general: Complete) -> Complete:
-    members: Any = of.wrapped_cls
-    names = {member: of.coerce_output_value(member) for member in members if _is_written(of, member)}
-
-    def complete(value: Any, place: Place, run: Run) -> Any:
-        name = names.get(value) if type(value) is members else None
-        return general(value, place, run) if name is None else name
-
-    return complete
-
-
-def _is_written(of: CustomGraphQLEnumType, member: object) -> bool:
-    try:
-        return isinstance(of.coerce_output_value(member), str)
-    except Exception:  # noqa: BLE001  the same happens when it is a resolver's value, and is an error then
-        return False
 
 
 def _object(of: GraphQLObjectType, field: Field, select: Select, missing: str | None) -> Complete:
@@ -174,6 +107,18 @@ def _origin(of: GraphQLObjectType) -> type | None:
     if definition.is_graphql_generic or definition.concrete_of is not None:
         return None
     return definition.origin
+
+
+def settled_types(of: GraphQLOutputType, schema: GraphQLSchema) -> frozenset[type]:
+    """Return classes of which values of a type usually are, and which never have to be awaited."""
+    named = get_named_type(of)
+    objects: list[GraphQLObjectType] = []
+    if isinstance(named, GraphQLObjectType):
+        objects = [named]
+    elif is_abstract_type(named):
+        objects = schema.get_possible_types(named)
+    origins = map(_origin, objects)
+    return SETTLED | {origin for origin in origins if origin is not None and not hasattr(origin, "__await__")}
 
 
 def _abstract(
@@ -217,7 +162,8 @@ def _known_types(of: GraphQLInterfaceType | GraphQLUnionType, schema: GraphQLSch
 def _list(
     of: GraphQLList[Any], field: Field, schema: GraphQLSchema, select_for: SelectFor, missing: str | None
 ) -> Complete:
-    items = Position(of.of_type, field.details)
+    items = Position(of.of_type, field.details, settled_types(of.of_type, schema))
+    settled = items.settled
     items.complete = complete_item = completion(of.of_type, field, schema, select_for)
 
     def complete(value: Any, place: Place, run: Run) -> Any:
@@ -229,7 +175,7 @@ def _list(
         try:
             for index, item in enumerate(iterator):
                 at: Place = (place, index, None)
-                if type(item) not in SETTLED and is_awaitable(item):
+                if type(item) not in settled and is_awaitable(item):
                     results.append(items.after(item, at, run))
                     waiting.append(index)
                     continue

@@ -25,11 +25,13 @@ Resolve: TypeAlias = Callable[[Any, Place, Run], Any]
 class Position:
     """Where a value of a type belongs in the response: a field, or the items of a list in one."""
 
-    __slots__ = ("complete", "details", "type")
+    __slots__ = ("complete", "details", "settled", "type")
 
-    def __init__(self, of: GraphQLOutputType, details: FieldDetailsList) -> None:
+    def __init__(self, of: GraphQLOutputType, details: FieldDetailsList, settled: frozenset[type]) -> None:
         self.type = of
         self.details = details
+        self.settled = settled
+        """Classes whose values never have to be awaited."""
         self.complete: Complete
 
     def fail(self, error: Exception, place: Place, run: Run) -> Any:
@@ -61,9 +63,14 @@ class Field(Position):
     __slots__ = ("attribute", "definition", "key", "parent", "resolve")
 
     def __init__(
-        self, key: str, definition: GraphQLField, parent: GraphQLObjectType, details: FieldDetailsList
+        self,
+        key: str,
+        definition: GraphQLField,
+        parent: GraphQLObjectType,
+        details: FieldDetailsList,
+        settled: frozenset[type],
     ) -> None:
-        super().__init__(definition.type, details)
+        super().__init__(definition.type, details, settled)
         self.key = key
         self.definition = definition
         self.parent = parent
@@ -88,7 +95,7 @@ class Field(Position):
     def settle(self, value: Any, place: Place, run: Run) -> Any:
         """Go on from the field's value."""
         try:
-            if type(value) not in SETTLED and is_awaitable(value):
+            if type(value) not in self.settled and is_awaitable(value):
                 return self.after(value, place, run)
             completed = self.complete(value, place, run)
             if type(completed) not in SETTLED and is_awaitable(completed):

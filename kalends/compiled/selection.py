@@ -15,8 +15,9 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable as is_awaitable
 
-from kalends.compiled.completion import EXACT, Select, completion, together
+from kalends.compiled.completion import Select, completion, settled_types, together
 from kalends.compiled.fields import Field
+from kalends.compiled.leaves import SAME, Writers, writers
 from kalends.compiled.resolvers import TYPENAME, Resolvers, typename
 from kalends.compiled.run import SETTLED, Place, Run
 
@@ -58,7 +59,7 @@ class Selections:
             definition = self._schema.get_field(parent, name)
             if definition is None:
                 continue
-            field = Field(key, definition, parent, details)
+            field = Field(key, definition, parent, details, settled_types(definition.type, self._schema))
             field.complete = completion(definition.type, field, self._schema, self._selects(field))
             if name == TYPENAME:
                 field.resolve = typename(field)
@@ -73,25 +74,24 @@ class Selections:
 
 def _at_once(fields: list[Field]) -> Select:
     """Execute all fields, and wait for those that are not done together (section 6.3.1)."""
-    steps = [(field.key, *_exact(field), field) for field in fields]
+    steps = [(field.key, field.attribute, *_usual(field), field) for field in fields]
 
     def select(source: Any, place: Place | None, run: Run) -> Any:
         results: dict[str, Any] = {}
         waiting: list[str] = []
         try:
-            for key, attribute, exact, field in steps:
+            for key, attribute, same, usual, field in steps:
                 if attribute is None:
                     value = field.execute(source, place, run)
                 else:
                     try:
                         value = getattr(source, attribute)
+                        if type(value) is not same:
+                            known = usual.get(type(value))
+                            at = (place, key, field.parent.name)
+                            value = known(value) if known is not None else field.settle(value, at, run)
                     except Exception as error:  # noqa: BLE001  a property may raise anything
-                        results[key] = field.fail(error, (place, key, field.parent.name), run)
-                        continue
-                    if type(value) is exact:
-                        results[key] = value
-                        continue
-                    value = field.settle(value, (place, key, field.parent.name), run)
+                        value = field.fail(error, (place, key, field.parent.name), run)
                 results[key] = value
                 if type(value) not in SETTLED and is_awaitable(value):
                     waiting.append(key)
@@ -104,11 +104,10 @@ def _at_once(fields: list[Field]) -> Select:
     return select
 
 
-def _exact(field: Field) -> tuple[str | None, type | None]:
-    """Return the attribute that is the field's value and the type that it usually is of; None for other fields."""
+def _usual(field: Field) -> tuple[type | None, Writers]:
+    """Return the class of values that the response has as they are, and how those of other classes are written."""
     of = get_nullable_type(field.type)
-    exact = EXACT.get(of) if is_leaf_type(of) else None
-    return (field.attribute, exact) if exact else (None, None)
+    return (SAME.get(of), writers(of, nullable=of is field.type)) if is_leaf_type(of) else (None, {})
 
 
 def _one_by_one(fields: list[Field]) -> Select:
