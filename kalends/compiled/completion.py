@@ -117,8 +117,8 @@ def settled_types(of: GraphQLOutputType, schema: GraphQLSchema) -> frozenset[typ
         objects = [named]
     elif is_abstract_type(named):
         objects = schema.get_possible_types(named)
-    origins = map(_origin, objects)
-    return SETTLED | {origin for origin in origins if origin is not None and not hasattr(origin, "__await__")}
+    origins: set[type] = {origin for each in objects if (origin := _origin(each)) is not None}
+    return SETTLED | {origin for origin in origins if not hasattr(origin, "__await__")}
 
 
 def _abstract(

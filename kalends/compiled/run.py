@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Place: TypeAlias = tuple[Any, str | int, str | None]
 """A position in the response, as graphql-core's `Path` has it: what is above, key or index, type. Plain, so cheap."""
 
-SETTLED = frozenset({dict, list, str, int, float, bool, type(None)})
+SETTLED: frozenset[type] = frozenset({dict, list, str, int, float, bool, type(None)})
 """What a completed value is made of; nothing of these types has to be awaited."""
 
 
