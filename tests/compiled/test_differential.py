@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import re
 from collections import Counter
@@ -34,6 +33,7 @@ from storage.engine import Database
 from tests.api import SLOT, build_house
 from tests.compiled.operations import Writer
 from tests.compiled.world import CASE, Case, make_world
+from tests.conftest import SEED
 from tests.helpers import HOUR, NOBODY, Clock
 
 pytestmark = [
@@ -43,7 +43,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-SEED = int(os.environ.get("KALENDS_TEST_SEED", "1"))
 BOUNDLESS = Limits(cost=10**9, fields=10**6, depth=10**3, aliases=10**3, directives=10**3, root_fields=99)
 SHARDS, DOCUMENTS, VARIATIONS = 30, 75, 4
 """9,000 cases: `SHARDS` schemas, for each so many documents, each with so many variables and fates."""
