@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 from graphql import (
     GraphQLInterfaceType,
     GraphQLLeafType,
     GraphQLList,
+    GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -111,7 +113,11 @@ def _origin(of: GraphQLObjectType) -> type | None:
 
 def settled_types(of: GraphQLOutputType, schema: GraphQLSchema) -> frozenset[type]:
     """Return classes of which values of a type usually are, and which never have to be awaited."""
-    named = get_named_type(of)
+    return _settled(get_named_type(of), schema)
+
+
+@lru_cache(maxsize=512)
+def _settled(named: GraphQLNamedType, schema: GraphQLSchema) -> frozenset[type]:
     objects: list[GraphQLObjectType] = []
     if isinstance(named, GraphQLObjectType):
         objects = [named]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
-from functools import partial
+from functools import lru_cache, partial
 from math import isfinite
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -39,8 +39,9 @@ _PLAIN = frozenset(
 )
 
 
+@lru_cache(maxsize=512)
 def writers(of: GraphQLLeafType, *, nullable: bool) -> Writers:
-    """Return how usual values of a leaf are written."""
+    """Return how usual values of a leaf are written; the same for every field of the type, to keep plans small."""
     found: dict[type, Callable[[Any], Any]]
     if (same := SAME.get(of)) is not None:
         found = {same: _itself}

@@ -30,7 +30,7 @@ from kalends.compiled.run import Run
 from kalends.compiled.selection import Selections
 from kalends.compiled.variables import Variable, compile_variables
 
-MAX_VARIANTS = 16
+MAX_VARIANTS = 4
 """Plans kept per operation, one for each combination of the variables in its `@skip` and `@include`."""
 
 BuildExecutor: TypeAlias = Callable[

@@ -1,4 +1,4 @@
-"""From a GraphQL document's text to its answer: parse, limit, validate, coerce, execute, mask.
+"""From a GraphQL document's text to its answer: parse, limit, validate, compile, coerce, execute, mask.
 
 Strawberry's own `Schema.execute` is not used: it would validate each request anew, and it does not tell a request
 that never ran from one whose data came out as null, which GraphQL over HTTP must tell apart.
@@ -87,8 +87,8 @@ class Engine:
     """Runs queries and mutations on one schema.
 
     `introspection` off refuses `__schema` and `__type`; `suggestions` off keeps names of the schema out of messages
-    ("Did you mean ..."). At most `cache_size` documents with `cache_chars` characters in all are kept parsed and
-    validated; parsed, a character takes some 115 bytes. Documents that fail are not kept: the limits make it cheap to
+    ("Did you mean ..."). At most `cache_size` documents with `cache_chars` characters in all are kept, validated and
+    with their plans; a character takes some 250 bytes. Documents that fail are not kept: the limits make it cheap to
     refuse them again, and one caller's garbage would push out the documents of others.
 
     Raises ValueError where the schema has Strawberry extensions or operation directives: both hook into
@@ -104,7 +104,7 @@ class Engine:
         suggestions: bool,
         classify: Classify = lambda _: None,
         cache_size: int = 1000,
-        cache_chars: int = 500_000,
+        cache_chars: int = 250_000,
     ) -> None:
         if schema.extensions or schema.directives:
             raise ValueError("the engine runs neither Strawberry extensions nor operation directives")
