@@ -38,16 +38,27 @@ class NewKey:
 
 
 async def authenticate(services: Services, text: str) -> Principal | None:
-    """Return whom a token belongs to; None for one that is malformed, unknown, wrong, expired or revoked."""
+    """Return whom a token belongs to; None for one that is malformed, unknown, wrong, expired or revoked.
+
+    A revocation by another process is noticed within `FRESH_SECONDS`, one by this process at once.
+    """
     taken = read_token(text)
     if taken is None:
         return None
     key_id, secret = taken
-    async with services.storage.system() as system:
-        key = await system.key(key_id)
+    key = services.keys.get(key_id) or await _read_key(services, key_id)
     if key is None or not proves(key, secret) or not key.usable(services.clock()):
         return None
     return Principal(key.app_id, key.id, key.scopes)
+
+
+async def _read_key(services: Services, key_id: UUID) -> ApiKey | None:
+    asked_at = services.keys.ticks()
+    async with services.storage.system() as system:
+        key = await system.key(key_id)
+    if key is not None:
+        services.keys.put(key, asked_at)
+    return key
 
 
 async def note_use(services: Services, principal: Principal) -> None:
@@ -109,14 +120,16 @@ async def create_key(
 
 
 async def revoke_key(services: Services, principal: Principal, key_id: UUID | None) -> ApiKey:
-    """Revoke a key, at once and for good; a key may revoke itself."""
+    """Revoke a key for good: here at once, in other processes within `FRESH_SECONDS`; a key may revoke itself."""
     require(principal, Scope.MANAGE_KEYS)
     if key_id is None:
         raise Refused(NotFound(path=("id",), message="There is no such key."))
     async with services.storage.writing(principal.app_id) as work:
         await work.keys.get(key_id)
         await work.keys.revoke(key_id, services.clock())
-        return await work.keys.get(key_id)
+        revoked = await work.keys.get(key_id)
+    services.keys.forget(key_id)
+    return revoked
 
 
 async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:

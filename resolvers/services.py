@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kalends.domain.values import utc_now
 from providers.registry import Registry
+from resolvers.key_cache import KeyCache
 from storage.unit_of_work import Storage
 
 
@@ -34,6 +35,8 @@ class SyncPatience:
 class Services:
     """The storage, the providers and the clock of one process; `wake_worker` says that there is something to do.
 
+    `keys` are those read a moment ago.
+
     `public_url` is where browsers and providers find this server, such as `https://calendar.example.org`;
     `return_origins` are those to which people may be sent back from there.
     """
@@ -46,3 +49,4 @@ class Services:
     patience: SyncPatience = SyncPatience()
     public_url: str | None = None
     return_origins: Sequence[str] = ()
+    keys: KeyCache = field(default_factory=KeyCache)

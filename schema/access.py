@@ -140,7 +140,7 @@ class AccessMutation:
             return CreateApiKeyPayload(errors=user_errors(refused))
         return CreateApiKeyPayload(api_key=ApiKey.of(made.key), token=made.token)
 
-    @strawberry.mutation(description="Revoke a key, at once and for good. A key may revoke itself.")
+    @strawberry.mutation(description="Revoke a key, for good and within a second everywhere. A key may revoke itself.")
     async def revoke_api_key(
         self,
         info: Info,

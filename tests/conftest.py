@@ -27,11 +27,19 @@ settings.register_profile("kalends", derandomize=True, deadline=None, database=N
 settings.register_profile("thorough", settings.get_profile("kalends"), max_examples=3_400)
 settings.load_profile("kalends")
 
+SEED = int(os.environ.get("KALENDS_TEST_SEED", "1"))
+"""What the cases of the differential tests are made up from; the same on every run, unless somebody chooses others."""
+
 POSTGRES = os.environ.get("KALENDS_TEST_POSTGRES")
 """The URL of a PostgreSQL server to use, as a superuser of it; without, one is started from the wheel."""
 
 # Tests need no durability of a server that they throw away.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which cases were made up."""
+    terminalreporter.write_line(f"KALENDS_TEST_SEED={SEED}")
 
 
 class Cluster:

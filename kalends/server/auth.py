@@ -27,7 +27,7 @@ class Doorkeeper:
 
     async def __call__(self, request: Request) -> Principal | None:
         """Return whose key it is, None without one; raise `Denied` for a key that does not open the door."""
-        header = request.headers.get("authorization")
+        header = _authorization(request)
         if header is None and self._anonymous_key is None:
             return None
         scheme, _, text = (header or f"Bearer {self._anonymous_key}").partition(" ")
@@ -48,3 +48,11 @@ class Doorkeeper:
             await note_use(self._services, principal)
         except StorageError:
             log.warning("key.use_not_noted", key=str(principal.key_id))
+
+
+def _authorization(request: Request) -> str | None:
+    """Return the credential that was sent; read from the scope, as Starlette would decode all headers for it."""
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            return bytes(value).decode("latin-1")
+    return None

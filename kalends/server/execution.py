@@ -1,4 +1,4 @@
-"""From a GraphQL document's text to its answer: parse, limit, validate, coerce, execute, mask.
+"""From a GraphQL document's text to its answer: parse, limit, validate, compile, coerce, execute, mask.
 
 Strawberry's own `Schema.execute` is not used: it would validate each request anew, and it does not tell a request
 that never ran from one whose data came out as null, which GraphQL over HTTP must tell apart.
@@ -27,12 +27,13 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.execution import execute_root_selection_set
+from graphql.execution import Executor, execute_root_selection_set
 from strawberry import Schema
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
+from kalends.compiled import Compiler, Plan, Run
 from kalends.server.faults import Classify, Fault, explain, format_error
 from kalends.server.limits import LimitExceeded, Limits, Shape, analyse, check_cost
 
@@ -50,12 +51,16 @@ class RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document that is valid and within the limits that do not depend on variables."""
+    """One operation of a document that is valid and within the limits that do not depend on variables.
+
+    `plan` is None where only the ordinary executor can run it.
+    """
 
     document: DocumentNode
     name: str | None
     kind: OperationType
     shape: Shape
+    plan: Plan | None
 
     @property
     def is_public(self) -> bool:
@@ -82,8 +87,8 @@ class Engine:
     """Runs queries and mutations on one schema.
 
     `introspection` off refuses `__schema` and `__type`; `suggestions` off keeps names of the schema out of messages
-    ("Did you mean ..."). At most `cache_size` documents with `cache_chars` characters in all are kept parsed and
-    validated; parsed, a character takes some 115 bytes. Documents that fail are not kept: the limits make it cheap to
+    ("Did you mean ..."). At most `cache_size` documents with `cache_chars` characters in all are kept, validated and
+    with their plans; a character takes some 250 bytes. Documents that fail are not kept: the limits make it cheap to
     refuse them again, and one caller's garbage would push out the documents of others.
 
     Raises ValueError where the schema has Strawberry extensions or operation directives: both hook into
@@ -99,7 +104,7 @@ class Engine:
         suggestions: bool,
         classify: Classify = lambda _: None,
         cache_size: int = 1000,
-        cache_chars: int = 500_000,
+        cache_chars: int = 250_000,
     ) -> None:
         if schema.extensions or schema.directives:
             raise ValueError("the engine runs neither Strawberry extensions nor operation directives")
@@ -115,6 +120,7 @@ class Engine:
         ]
         if not introspection:
             self._rules.append(_NoIntrospection)
+        self._compiler = Compiler(schema, self._build_executor)
         self._documents = _Documents(cache_size, cache_chars)
         self._mutations: set[asyncio.Task[Outcome]] = set()
 
@@ -209,9 +215,40 @@ class Engine:
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         names = [node.name.value if node.name else None for node in operations]
         return {
-            name: Operation(document, name, node.operation, shapes[name])
+            name: Operation(document, name, node.operation, shapes[name], self._compiler.compile(document, node))
             for name, node in zip(names, operations, strict=True)
         }
+
+    def _begin(
+        self,
+        operation: Operation,
+        variables: dict[str, Any] | None,
+        context: object,
+        extensions: dict[str, Any] | None,
+    ) -> Run | Executor[Any] | list[GraphQLError]:
+        """Coerce the variables: for the plan where there is one and it fits, else for the ordinary executor."""
+        run = operation.plan.begin(variables, context, extensions) if operation.plan else None
+        return run or self._build_executor(operation.document, operation.name, variables or {}, context, extensions)
+
+    def _build_executor(
+        self,
+        document: DocumentNode,
+        name: str | None,
+        variables: dict[str, Any],
+        context: object,
+        extensions: dict[str, Any] | None,
+    ) -> Executor[Any] | list[GraphQLError]:
+        return self._executor.build(
+            self._schema,
+            document,
+            context_value=context,
+            raw_variable_values=variables,
+            operation_name=name,
+            max_coercion_errors=_MOST_ERRORS,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # says bool, not TypeGuard
+            hide_suggestions=not self._suggestions,
+            operation_extensions=extensions,
+        )
 
     async def _run(
         self,
@@ -222,26 +259,17 @@ class Engine:
     ) -> Outcome:
         seconds = self.limits.operation_seconds
         try:
-            executor = self._executor.build(
-                self._schema,
-                operation.document,
-                context_value=context,
-                raw_variable_values=variables,
-                operation_name=operation.name,
-                max_coercion_errors=_MOST_ERRORS,
-                is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # says bool, not TypeGuard
-                hide_suggestions=not self._suggestions,
-                operation_extensions=extensions,
-            )
-            if isinstance(executor, list):
-                return Outcome([_coded(error, "BAD_USER_INPUT") for error in executor])
-            check_cost(operation.shape, executor.variable_values.coerced, self.limits)
+            begun = self._begin(operation, variables, context, extensions)
+            if isinstance(begun, list):
+                return Outcome([_coded(error, "BAD_USER_INPUT") for error in begun])
+            values = begun.values if isinstance(begun, Run) else begun.variable_values.coerced
+            check_cost(operation.shape, values, self.limits)
         except LimitExceeded as error:
             return Outcome([error.formatted])
         except Exception as error:  # noqa: BLE001  a scalar's own code may raise anything
             return Outcome([explain(error, self.classify).formatted()])
         try:
-            result = execute_root_selection_set(executor)
+            result = begun.execute() if isinstance(begun, Run) else execute_root_selection_set(begun)
             if not isinstance(result, ExecutionResult):
                 async with asyncio.timeout(seconds):
                     result = await result

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from starlette.routing import Router
 
 from kalends.domain.access import Scope
 from kalends.server.app import build_services, create_app
@@ -198,3 +199,22 @@ async def test_a_revoked_anonymous_key_opens_nothing(database: Database, service
         response = await client.post("/graphql", json={"query": WHO})
 
     assert response.status_code == 401
+
+
+async def test_posts_to_the_api_pass_by_the_router_but_not_by_the_middleware(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closed(*_: object) -> None:
+        raise AssertionError
+
+    async with server(database, cors_origins=[ORIGIN], allowed_hosts=["kalends.test"]) as client:
+        routed = await client.get("/healthz")
+        monkeypatch.setattr(Router, "__call__", closed)
+        answered = await client.post("/graphql", json={"query": "{ __typename }"}, headers={"origin": ORIGIN})
+        foreign = await client.post("/graphql", json={"query": "{ __typename }"}, headers={"host": "evil.example"})
+        preflight_answer = await preflight(client, ORIGIN)
+
+    assert routed.status_code == 200
+    assert answered.json() == {"data": {"__typename": "Query"}}
+    assert answered.headers["access-control-allow-origin"] == ORIGIN
+    assert (foreign.status_code, preflight_answer.status_code) == (400, 200)

@@ -20,6 +20,7 @@ from starlette.types import Message
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 
+from kalends.compiled import Plan
 from kalends.server.execution import Engine
 from kalends.server.faults import Denied, Fault
 from kalends.server.graphql_http import GraphQLEndpoint
@@ -412,7 +413,7 @@ async def test_a_bug_before_anything_is_executed_is_a_500(monkeypatch: pytest.Mo
     def broken(*args: object, **options: object) -> object:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(SCHEMA.execution_context_class, "build", broken)
+    monkeypatch.setattr(Plan, "begin", broken)
     with capture_logs():
         response = await ask("{ echo }")
     assert (response.status_code, response.json().keys()) == (500, {"errors"})
