@@ -124,7 +124,7 @@ def test_a_new_app_has_a_key_that_is_shown_once(run: Run) -> None:
     assert str(taken[0]) == made["key"]
     assert (listed["id"], listed["name"]) == (made["app"], "Aurora")
     assert [(key["id"], key["name"]) for key in keys] == [(made["key"], "First key")]
-    assert keys[0]["scopes"] == "MANAGE_CALENDARS MANAGE_KEYS READ WRITE_EVENTS"
+    assert keys[0]["scopes"] == "FREE_BUSY MANAGE_CALENDARS MANAGE_KEYS READ WRITE_EVENTS"
     assert made["token"].partition(".")[2] not in json.dumps(keys)
 
 
