@@ -10,6 +10,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -53,8 +54,7 @@ class Server:
 @pytest.fixture(scope="session")
 def radicale(fast_folder: Path) -> Iterator[Server]:
     """Return a Radicale that asks for a password."""
-    folder = fast_folder / "radicale"
-    folder.mkdir()
+    folder = _own(fast_folder, "radicale")
     port = _free_port()
     (folder / "users").write_text(f"{USER}:{PASSWORD}\n")
     (folder / "config").write_text(_RADICALE.format(port=port, folder=folder))
@@ -66,8 +66,7 @@ def radicale(fast_folder: Path) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def xandikos(fast_folder: Path) -> Iterator[Server]:
     """Return a Xandikos; it believes everybody to be its one user."""
-    folder = fast_folder / "xandikos"
-    folder.mkdir()
+    folder = _own(fast_folder, "xandikos")
     port = _free_port()
     program = Path(sys.executable).with_name("xandikos")
     where = ["--listen-address", "127.0.0.1", "--port", str(port), "--no-detect-systemd"]
@@ -75,6 +74,11 @@ def xandikos(fast_folder: Path) -> Iterator[Server]:
     command = [str(program), "serve", "--directory", str(folder / "collections"), *where, *user]
     with _running(command, folder, port) as url:
         yield Server(url, f"/{USER}/calendars/")
+
+
+def _own(folder: Path, name: str) -> Path:
+    """Return a new folder for a server: each module that imports a fixture has one of its own."""
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
 
 
 @contextmanager

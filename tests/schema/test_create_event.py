@@ -219,7 +219,8 @@ async def test_a_dry_run_mails_nobody_without_invite_and_sends_nothing_to_no_pro
     assert (await ours.api.done("createEvent", input=quiet))["dryRun"]["mailed"] == []
     local = ours.event(participants=people, invite=True, dryRun=True)
     run = (await ours.api.done("createEvent", input=local))["dryRun"]
-    assert run == {"provider": "local", "payload": {}, "mailed": []}
+    takes = [{"start": "2026-05-04T08:00:00Z", "end": "2026-05-04T09:00:00Z"}]
+    assert run == {"provider": "local", "payload": {}, "mailed": [], "takes": takes}
 
 
 async def test_a_dry_run_is_refused_like_the_write_would_be(house: House, ours: Tenant) -> None:
