@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from kalends.domain.values import utc_now
 from providers.registry import Registry
+from resolvers.group import Groups
 from storage.unit_of_work import Storage
 
 
@@ -35,7 +37,8 @@ class Services:
     """The storage, the providers and the clock of one process; `wake_worker` says that there is something to do.
 
     `public_url` is where browsers and providers find this server, such as `https://calendar.example.org`;
-    `return_origins` are those to which people may be sent back from there.
+    `return_origins` are those to which people may be sent back from there. `groups` are the new events that are written
+    together.
     """
 
     storage: Storage
@@ -46,3 +49,4 @@ class Services:
     patience: SyncPatience = SyncPatience()
     public_url: str | None = None
     return_origins: Sequence[str] = ()
+    groups: Groups[Any, Any] = field(default_factory=Groups)

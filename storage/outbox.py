@@ -6,9 +6,10 @@ deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import case, delete, exists, false, func, insert, literal, select, union_all, update
@@ -16,6 +17,7 @@ from sqlalchemy import case, delete, exists, false, func, insert, literal, selec
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
 from kalends.domain.sync import Intent, Lane
+from storage.insertion import Insertion, Into
 from storage.links import LINKS
 from storage.repository import Repository, table_of
 from storage.sources import SOURCES
@@ -33,11 +35,20 @@ class IntentRepository(Repository):
         """Wish for events to be brought to their provider, now, and from the first attempt."""
         statement = self.insert(INTENTS).values(attempts=0, due_at=self.database.now(), last_error=None)
         renewed = {name: statement.excluded[name] for name in ("position", "attempts", "due_at", "last_error")}
-        rows = [
+        await self.run(
+            statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=renewed), self._rows(events)
+        )
+
+    def new(self, events: Sequence[Event]) -> Insertion:
+        """Return, as rows to be stored, the wish for new events to be brought to their provider, now."""
+        computed = (("attempts", "0"), ("due_at", self.database.now_in_words))
+        return Insertion(Into(INTENTS, ("app_id", "event_id", "calendar_id", "position"), computed), self._rows(events))
+
+    def _rows(self, events: Sequence[Event]) -> list[dict[str, Any]]:
+        return [
             {"app_id": self.app_id, "event_id": event.id, "calendar_id": event.calendar_id, "position": uuid7()}
             for event in events
         ]
-        await self.run(statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=renewed), rows)
 
     async def put_calendar(self, calendar_id: UUID) -> None:
         """Wish for every event of a calendar to be brought to its provider, in the order in which they were made."""
@@ -101,6 +112,14 @@ class IntentRepository(Repository):
         )
 
 
+class Waking(NamedTuple):
+    """A lane that should be looked at; `alone`: not beside another lane of the same account."""
+
+    calendar_id: UUID
+    account_id: UUID | None
+    alone: bool
+
+
 class LaneRepository(Repository):
     """The lanes of one app, one per calendar that has a provider elsewhere."""
 
@@ -112,15 +131,21 @@ class LaneRepository(Repository):
         `alone`: not beside another lane of the same account. Last in its transaction: writers of one calendar wait here
         for each other, only while they commit.
         """
+        await self.wake_all([Waking(calendar_id, account_id, alone)], at_once=at_once)
+
+    async def wake_all(self, lanes: Sequence[Waking], *, at_once: bool = False) -> None:
+        """Ask for lanes to be looked at, in the order of their calendars' ids."""
         now = self.database.now()
-        row = {"app_id": self.app_id, "calendar_id": calendar_id, "account_id": account_id, "due_at": now}
-        statement = self.insert(LANES).values(row | {"fence": 0, "failures": 0, "alone": alone})
+        statement = self.insert(LANES).values(due_at=now, fence=0, failures=0)
         patient = false() if at_once else (LANES.c.failures > 0) & LANES.c.due_at.is_not(None)
+        renewed = {name: statement.excluded[name] for name in ("account_id", "alone")}
+        rows = [{"app_id": self.app_id} | each._asdict() for each in sorted(lanes, key=attrgetter("calendar_id"))]
         await self.run(
             statement.on_conflict_do_update(
                 index_elements=["app_id", "calendar_id"],
-                set_={"account_id": account_id, "alone": alone, "due_at": case((patient, LANES.c.due_at), else_=now)},
-            )
+                set_=renewed | {"due_at": case((patient, LANES.c.due_at), else_=now)},
+            ),
+            rows,
         )
 
     async def forget(self, calendar_id: UUID) -> None:
@@ -129,15 +154,19 @@ class LaneRepository(Repository):
 
     async def take(self, calendar_id: UUID, lease: timedelta) -> Lane | None:
         """Lease one lane for ourselves, or return None where somebody else has it."""
+        return next(iter(await self.take_all([calendar_id], lease)), None)
+
+    async def take_all(self, calendar_ids: Collection[UUID], lease: timedelta) -> list[Lane]:
+        """Lease lanes for ourselves: those that nobody else has. The caller has just woken them."""
         now = self.database.now()
-        row = await self.one(
+        leased = (
             update(LANES)
-            .where(*self.mine(LANES), LANES.c.calendar_id == calendar_id)
+            .where(*self.mine(LANES), LANES.c.calendar_id.in_(calendar_ids))
             .where(LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now))
             .values(fence=LANES.c.fence + 1, leased_until=self.database.now(lease))
             .returning(LANES)
         )
-        return None if row is None else read_lane(row)
+        return [read_lane(row) for row in await self.rows(leased)]
 
     async def keep(self, lane: Lane, lease: timedelta) -> bool:
         """Renew a lease; False where the lane has been taken over, and nothing may be acknowledged any more."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.columns import Table as Model
 from storage.engine import Database
+from storage.insertion import Insertion, store
 
 
 def table_of(model: type[Model]) -> Table:
@@ -54,6 +55,10 @@ class Repository:
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Begin an INSERT that can say ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.database.is_sqlite else postgresql.insert(table)
+
+    async def store(self, *insertions: Insertion) -> list[int]:
+        """Store new rows and return how many of each insertion are new."""
+        return await store(self.database, self.connection, insertions)
 
     async def lock(self, table: Table, row_id: UUID) -> Any | None:
         """Read a row and hold it to the end of the transaction. On SQLite the transaction already is alone."""
