@@ -157,7 +157,7 @@ async def _write(services: Services, app_id: UUID, creations: Sequence[_Creation
             *work.events.new(events),
             work.changes.created([(event, creation.principal.name) for event, creation in decided.events]),
             work.links.new(remote),
-            work.intents.new(remote),
+            work.intents.wished(remote),
             work.idempotency.new(decided.claims, services.clock()),
         )
         if claimed < len(decided.claims):

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from kalends.domain.errors import KeyReused, Refused
 from storage.insertion import Insertion, Into
 from storage.models import IdempotencyRow
-from storage.repository import Repository, table_of
+from storage.repository import Repository, one_of, table_of
 
 KEYS_USED = table_of(IdempotencyRow)
-_NEW = Into(KEYS_USED, tuple(KEYS_USED.c.keys()), unless_there=True)
+_NEW = Into(KEYS_USED, tuple(KEYS_USED.c.keys()), otherwise="ON CONFLICT DO NOTHING")
 KEPT = timedelta(hours=72)
 
 
@@ -54,11 +55,13 @@ class IdempotencyRepository(Repository):
         """Return what these keys have done already, by principal and key."""
         if not claims:
             return {}
-        principals, keys = ({each.principal for each in claims}, {each.key for each in claims})
-        query = select(KEYS_USED).where(
-            *self.mine(KEYS_USED), KEYS_USED.c.principal.in_(principals), KEYS_USED.c.key.in_(keys)
-        )
-        return {(row.principal, row.key): _use(row) for row in await self.rows(query)}
+        values = {
+            "app": self.app_id,
+            "principals": list({each.principal for each in claims}),
+            "keys": list({each.key for each in claims}),
+        }
+        rows = await self.rows(_uses(sqlite=self.database.is_sqlite), values)
+        return {(row.principal, row.key): _use(row) for row in rows}
 
     def new(self, claims: Sequence[tuple[Claim, Sequence[UUID]]], at: datetime) -> Insertion:
         """Return keys and their results as rows to be stored, unless somebody else has used them meanwhile.
@@ -82,6 +85,15 @@ class IdempotencyRepository(Repository):
 
     def _row(self, claim: Claim, result: Sequence[UUID], at: datetime) -> dict[str, Any]:
         return asdict(claim) | {"app_id": self.app_id, "result": [str(each) for each in result], "created_at": at}
+
+
+@cache
+def _uses(*, sqlite: bool) -> Select[Any]:
+    return select(KEYS_USED).where(
+        KEYS_USED.c.app_id == bindparam("app"),
+        one_of(KEYS_USED.c.principal, "principals", sqlite=sqlite),
+        one_of(KEYS_USED.c.key, "keys", sqlite=sqlite),
+    )
 
 
 def _use(row: Any) -> Use:

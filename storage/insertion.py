@@ -24,23 +24,18 @@ _Process = Callable[[Any], Any]
 class Into:
     """Where new rows go: the columns that each row names, and those that the database computes, with their SQL.
 
-    With `unless_there`, a row whose key is taken already is left out.
+    `otherwise` is what happens to a row whose key is taken already, in SQL; by default the statement fails.
     """
 
     table: Table
     given: tuple[str, ...]
     computed: tuple[tuple[str, str], ...] = ()
-    unless_there: bool = False
+    otherwise: str = ""
 
     @property
     def columns(self) -> str:
         """The names of the columns that are written."""
         return _quoted((*self.given, *(name for name, _ in self.computed)))
-
-    @property
-    def ending(self) -> str:
-        """What the statement ends with."""
-        return " ON CONFLICT DO NOTHING" if self.unless_there else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ class Insertion:
 
 
 async def store(database: Database, connection: AsyncConnection, insertions: Sequence[Insertion]) -> list[int]:
-    """Store new rows and return how many of each insertion are new."""
+    """Store new rows and return how many of each insertion were written."""
     if database.is_sqlite:
         return [await _on_sqlite(database, connection, each) for each in insertions]
     some = [each for each in insertions if each.rows]
@@ -90,7 +85,7 @@ def _processes(into: Into, dialect: Dialect) -> tuple[tuple[str, _Process | None
 @cache
 def _in_values(into: Into) -> str:
     values = ", ".join((*("?" * len(into.given)), *(sql for _, sql in into.computed)))
-    return f"INSERT INTO {into.table.name} ({into.columns}) VALUES ({values}){into.ending}"  # noqa: S608
+    return f"INSERT INTO {into.table.name} ({into.columns}) VALUES ({values}) {into.otherwise}"  # noqa: S608
 
 
 @cache
@@ -103,7 +98,7 @@ def _on_postgres(targets: tuple[Into, ...], dialect: Dialect) -> str:
         values = ", ".join((_quoted(into.given), *(sql for _, sql in into.computed)))
         parts.append(
             f"w{number} AS (INSERT INTO {into.table.name} ({into.columns}) SELECT {values} "  # noqa: S608
-            f"FROM unnest({arrays}) AS new ({_quoted(into.given)}){into.ending} RETURNING 1)"
+            f"FROM unnest({arrays}) AS new ({_quoted(into.given)}) {into.otherwise} RETURNING 1)"
         )
     counts = ", ".join(f"(SELECT count(*) FROM w{number})" for number in range(len(targets)))  # noqa: S608
     return f"WITH {', '.join(parts)} SELECT {counts}"

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, false, func, insert, literal, select, union_all, update
+from sqlalchemy import case, delete, exists, func, insert, literal, select, union_all, update
 
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
@@ -27,28 +27,35 @@ INTENTS = table_of(OutboxRow)
 LANES = table_of(LaneRow)
 MAX_ERROR = 1024
 
+_WISHED_ANEW = (
+    "ON CONFLICT (app_id, event_id) DO UPDATE SET position = excluded.position, attempts = excluded.attempts, "
+    "due_at = excluded.due_at, last_error = excluded.last_error"
+)
+_WOKEN_AT_ONCE = (
+    "ON CONFLICT (app_id, calendar_id) DO UPDATE SET account_id = excluded.account_id, alone = excluded.alone, "
+    "due_at = excluded.due_at"
+)
+_WOKEN = (
+    "ON CONFLICT (app_id, calendar_id) DO UPDATE SET account_id = excluded.account_id, alone = excluded.alone, "
+    "due_at = CASE WHEN lane.failures > 0 AND lane.due_at IS NOT NULL THEN lane.due_at ELSE excluded.due_at END"
+)
+
 
 class IntentRepository(Repository):
     """The outbox of one app."""
 
     async def put(self, events: Sequence[Event]) -> None:
         """Wish for events to be brought to their provider, now, and from the first attempt."""
-        statement = self.insert(INTENTS).values(attempts=0, due_at=self.database.now(), last_error=None)
-        renewed = {name: statement.excluded[name] for name in ("position", "attempts", "due_at", "last_error")}
-        await self.run(
-            statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=renewed), self._rows(events)
-        )
+        await self.store(self.wished(events))
 
-    def new(self, events: Sequence[Event]) -> Insertion:
-        """Return, as rows to be stored, the wish for new events to be brought to their provider, now."""
-        computed = (("attempts", "0"), ("due_at", self.database.now_in_words))
-        return Insertion(Into(INTENTS, ("app_id", "event_id", "calendar_id", "position"), computed), self._rows(events))
-
-    def _rows(self, events: Sequence[Event]) -> list[dict[str, Any]]:
-        return [
+    def wished(self, events: Sequence[Event]) -> Insertion:
+        """Return, as rows to be stored, the wish for events to be brought to their provider, now."""
+        computed = (("attempts", "0"), ("due_at", self.database.now_in_words), ("last_error", "NULL"))
+        rows = [
             {"app_id": self.app_id, "event_id": event.id, "calendar_id": event.calendar_id, "position": uuid7()}
             for event in events
         ]
+        return Insertion(Into(INTENTS, ("app_id", "event_id", "calendar_id", "position"), computed, _WISHED_ANEW), rows)
 
     async def put_calendar(self, calendar_id: UUID) -> None:
         """Wish for every event of a calendar to be brought to its provider, in the order in which they were made."""
@@ -135,18 +142,10 @@ class LaneRepository(Repository):
 
     async def wake_all(self, lanes: Sequence[Waking], *, at_once: bool = False) -> None:
         """Ask for lanes to be looked at, in the order of their calendars' ids."""
-        now = self.database.now()
-        statement = self.insert(LANES).values(due_at=now, fence=0, failures=0)
-        patient = false() if at_once else (LANES.c.failures > 0) & LANES.c.due_at.is_not(None)
-        renewed = {name: statement.excluded[name] for name in ("account_id", "alone")}
+        computed = (("due_at", self.database.now_in_words), ("fence", "0"), ("failures", "0"))
+        into = Into(LANES, ("app_id", *Waking._fields), computed, _WOKEN_AT_ONCE if at_once else _WOKEN)
         rows = [{"app_id": self.app_id} | each._asdict() for each in sorted(lanes, key=attrgetter("calendar_id"))]
-        await self.run(
-            statement.on_conflict_do_update(
-                index_elements=["app_id", "calendar_id"],
-                set_=renewed | {"due_at": case((patient, LANES.c.due_at), else_=now)},
-            ),
-            rows,
-        )
+        await self.store(Insertion(into, rows))
 
     async def forget(self, calendar_id: UUID) -> None:
         """Remove the lane of a calendar that has no provider any more; whoever holds it finds it lost."""

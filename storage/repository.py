@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, FromClause, Table, select
+from sqlalchemy import ColumnElement, Executable, FromClause, Table, any_, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,13 @@ from storage.insertion import Insertion, store
 def table_of(model: type[Model]) -> Table:
     """Return the table that a model defines."""
     return model.metadata.tables[str(model.__tablename__)]
+
+
+def one_of(column: ColumnElement[Any], name: str, *, sqlite: bool) -> ColumnElement[bool]:
+    """Restrict a column to the values of a parameter. On PostgreSQL the text is the same for any number of them."""
+    if sqlite:
+        return column.in_(bindparam(name, expanding=True))
+    return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
 
 
 class Repository:
@@ -57,7 +64,7 @@ class Repository:
         return sqlite.insert(table) if self.database.is_sqlite else postgresql.insert(table)
 
     async def store(self, *insertions: Insertion) -> list[int]:
-        """Store new rows and return how many of each insertion are new."""
+        """Store new rows and return how many of each insertion were written."""
         return await store(self.database, self.connection, insertions)
 
     async def lock(self, table: Table, row_id: UUID) -> Any | None:

@@ -45,7 +45,7 @@ class UnitOfWork:
         self._parts = database, connection, app_id
 
     async def store(self, *insertions: Insertion) -> list[int]:
-        """Store new rows of several kinds, and return how many of each are new."""
+        """Store new rows of several kinds, and return how many of each were written."""
         return await store(*self._parts[:2], insertions)
 
     @cached_property
