@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +16,14 @@ from kalends.domain.events import MAX_BATCH, ConflictPolicy, Event, EventPage, n
 from kalends.domain.ids import uuid7
 from kalends.domain.time import TimeSpan
 from providers.interface import Identity, Outgoing
-from resolvers.guard import conflicts_of
+from resolvers.group import Again
+from resolvers.guard import Found, Unstored, judge, look
 from resolvers.keys import claim_of, refuse_replay
 from resolvers.reserving import calendars_to_hold, reserve
 from resolvers.services import Services
-from resolvers.sync import after_commit, enqueue
+from resolvers.sync import Enqueued, after_commit, kept_elsewhere, wake_and_take
 from storage.calendars import BookedCalendar
-from storage.changes import Operation
+from storage.idempotency import Claim, Use
 from storage.unit_of_work import UnitOfWork
 
 
@@ -61,6 +63,40 @@ class Written:
         return self.events[0]
 
 
+_Answer = tuple[Written, Enqueued]
+
+
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    """A request to create events, with the ids that they will have."""
+
+    principal: Principal
+    news: Sequence[NewEvent]
+    ids: Sequence[UUID]
+    claim: Claim | None
+    sync_now: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Whose idempotency key it has, and which; empty ones without."""
+        return (self.claim.principal, self.claim.key) if self.claim is not None else ("", "")
+
+    @property
+    def places(self) -> set[UUID]:
+        """The calendars that it writes to."""
+        return {new.calendar_id for new in self.news if new.calendar_id is not None}
+
+
+@dataclass(slots=True)
+class _Decided:
+    """What was decided about the requests of one transaction: the answers, in their order, and what is to be stored."""
+
+    answers: list[Written | Exception]
+    booked: Mapping[UUID, BookedCalendar]
+    events: list[tuple[Event, _Creation]]
+    claims: list[tuple[Claim, Sequence[UUID]]]
+
+
 async def create_events(
     services: Services,
     principal: Principal,
@@ -73,7 +109,8 @@ async def create_events(
 ) -> Written:
     """Create events, all or none; raise `Refused` with paths that begin with the number of the event.
 
-    A repeated key returns the events of its first use, as they are now. A dry run decides and writes nothing.
+    A repeated key returns the events of its first use, as they are now. A dry run decides and writes nothing. Requests
+    that arrive together are written together, each of them as if it were alone.
     """
     require(principal, Scope.WRITE_EVENTS)
     if not 1 <= len(news) <= MAX_BATCH:
@@ -81,53 +118,160 @@ async def create_events(
         message = f"Expected {expected}; these are {len(news)}."
         raise Refused(InvalidInput(path=("events",), message=message, expected=expected))
     claim = claim_of(principal, idempotency_key, operation, (news, sync_now))
-    storage, ids = services.storage, [uuid7() for _ in news]
+    creation = _Creation(principal, news, [uuid7() for _ in news], claim, sync_now)
     if dry_run:
-        async with storage.reading(principal.app_id) as work:
-            written, booked = await _judged(services, principal, work, news, ids)
-            previews = [preview(services, None, event, booked[event.calendar_id]) for event in written.events]
-            return replace(written, previews=tuple(previews))
-    async with storage.writing(principal.app_id) as work:
-        if claim is not None:
-            earlier = await work.idempotency.claim(claim, ids, services.clock())
-            if earlier is not None:
-                return Written(await _as_they_are_now(work, earlier))
-        written, booked = await _judged(services, principal, work, news, ids)
-        calendars = {each.calendar.id: each.calendar for each in booked.values()}
-        await work.events.add(written.events)
-        await work.changes.note_events(written.events, Operation.CREATED, principal.name)
-        enqueued = await enqueue(services, work, calendars, written.events, take=sync_now)
-    await after_commit(services, principal.app_id, enqueued, at_once=sync_now)
+        async with services.storage.reading(principal.app_id) as work:
+            decided = await _decided(services, work, [replace(creation, claim=None)])
+        [written] = decided.answers
+        if isinstance(written, Exception):
+            raise written
+        previews = [preview(services, None, event, decided.booked[event.calendar_id]) for event in written.events]
+        return replace(written, previews=tuple(previews))
+    if sync_now:
+        return await services.groups.undisturbed(_create(services, creation))
+    return await _create(services, creation)
+
+
+async def _create(services: Services, creation: _Creation) -> Written:
+    """Write a request with those that arrive with it, and push what is its own."""
+    app_id = creation.principal.app_id
+    answer: _Answer = await services.groups.join(
+        app_id,
+        creation,
+        partial(_write, services, app_id),
+        places=creation.places,
+        size=len(creation.news),
+        at_once=services.storage.writers,
+    )
+    written, enqueued = answer
+    await after_commit(services, app_id, enqueued, at_once=creation.sync_now)
     return written
 
 
-async def _judged(
-    services: Services, principal: Principal, work: UnitOfWork, news: Sequence[NewEvent], ids: Sequence[UUID]
-) -> tuple[Written, dict[UUID, BookedCalendar]]:
-    """Decide about new events under their calendars' locks; raise `Refused` with every problem."""
+async def _write(services: Services, app_id: UUID, creations: Sequence[_Creation]) -> list[_Answer | Exception]:
+    """Create the events of several requests in one transaction; what one of them may not is no matter of the others'.
+
+    Raises `Again` where somebody else has used one of the keys since it was looked up.
+    """
+    async with services.storage.writing(app_id) as work:
+        decided = await _decided(services, work, creations)
+        calendars = {each.calendar.id: each.calendar for each in decided.booked.values()}
+        events = [event for event, _ in decided.events]
+        remote = kept_elsewhere(services, calendars, events)
+        *_, claimed = await work.store(
+            *work.events.new(events),
+            work.changes.created([(event, creation.principal.name) for event, creation in decided.events]),
+            work.links.new(remote),
+            work.intents.wished(remote),
+            work.idempotency.new(decided.claims, services.clock()),
+        )
+        if claimed < len(decided.claims):
+            raise Again
+        woken, told = {event.calendar_id for event in remote}, {event.id for event in remote}
+        take = woken & {event.calendar_id for event, creation in decided.events if creation.sync_now}
+        lanes = {
+            lane.calendar_id: lane
+            for lane in await wake_and_take(services, work, [calendars[each] for each in woken], take=take)
+        }
+    answers: list[_Answer | Exception] = []
+    for creation, answer in zip(creations, decided.answers, strict=True):
+        if isinstance(answer, Exception):
+            answers.append(answer)
+            continue
+        ours = tuple(event for event in answer.events if event.id in told and event.id in creation.ids)
+        # Of several who want the same lane the first has it, and the others wait for whoever does.
+        taken = [lanes.pop(each) for each in creation.places & lanes.keys()] if ours and creation.sync_now else []
+        answers.append((answer, Enqueued(ours, tuple(taken))))
+    return answers
+
+
+async def _decided(services: Services, work: UnitOfWork, creations: Sequence[_Creation]) -> _Decided:
+    """Decide about the events of several requests, one after the other, under their calendars' locks.
+
+    A key is looked up under these locks: whoever has used it for the same request has let them go by then.
+    """
+    news = [new for each in creations for new in each.news]
     guarded = any(new.draft.on_conflict is not ConflictPolicy.ALLOW or new.profile is not None for new in news)
-    wanted = {new.calendar_id for new in news if new.calendar_id is not None}
-    wanted |= await calendars_to_hold(work, [new.calendar_id for new in news if new.profile is not None])
-    booked = await work.calendars.book(sorted(wanted), alone=guarded)
+    places = {place for each in creations for place in each.places}
+    places |= await calendars_to_hold(work, [new.calendar_id for new in news if new.profile is not None])
+    booked = await work.calendars.book(sorted(places), alone=guarded)
+    uses = await work.idempotency.uses([each.claim for each in creations if each.claim is not None])
+    earlier = await _still_there(work, [event_id for use in uses.values() for event_id in use.result])
+    drafted = [[] if each.key in uses else _drafted(services, each, booked) for each in creations]
+    wanted = [event for each in drafted for event in each if isinstance(event, Event)]
+    found = {each.event.id: each for each in await look([(None, event, ()) for event in wanted], work)}
+    decided, unstored = _Decided([], booked, [], []), Unstored()
+    for creation, drafts in zip(creations, drafted, strict=True):
+        claim = creation.claim
+        try:
+            if claim is not None and (use := uses.get(creation.key)):
+                decided.answers.append(_replayed(use.answer(claim), earlier))
+                continue
+            written = await _judged(services, work, creation, drafts, found, unstored, decided)
+        except Refused as refused:
+            decided.answers.append(refused)
+            continue
+        unstored.add(written.events)
+        decided.answers.append(written)
+        decided.events += ((event, creation) for event in written.events)
+        if claim is not None:
+            decided.claims.append((claim, creation.ids))
+            uses[creation.key] = Use(claim.operation, claim.request_hash, tuple(creation.ids))
+            earlier |= {event.id: event for event in written.events}
+    return decided
+
+
+async def _still_there(work: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Event]:
+    stored = await work.events.with_tombstones(ids) if ids else []
+    return {event.id: event for event in stored if event.deleted_at is None}
+
+
+def _drafted(services: Services, creation: _Creation, booked: Mapping[UUID, BookedCalendar]) -> list[Event | Refused]:
+    """Return the events that a request asks for, or what is wrong with them."""
+    drafts: list[Event | Refused] = []
+    for number, (new, event_id) in enumerate(zip(creation.news, creation.ids, strict=True)):
+        try:
+            drafts.append(_new_event(new, booked, event_id, services.clock()))
+        except Refused as refused:
+            drafts.append(refused.under(str(number)))
+    return drafts
+
+
+async def _judged(
+    services: Services,
+    work: UnitOfWork,
+    creation: _Creation,
+    drafts: Sequence[Event | Refused],
+    found: Mapping[UUID, Found],
+    unstored: Unstored,
+    decided: _Decided,
+) -> Written:
+    """Decide about the events of one request, of which all are stored or none; raise `Refused` with every problem."""
     problems: list[Problem] = []
     events: list[Event] = []
     conflicts: dict[UUID, Sequence[Event]] = {}
-    for number, (new, event_id) in enumerate(zip(news, ids, strict=True)):
+    ours = Unstored()
+    for number, (new, draft) in enumerate(zip(creation.news, drafts, strict=True)):
+        if isinstance(draft, Refused):
+            problems.extend(draft.problems)
+            continue
         try:
-            event = _new_event(new, booked, event_id, services.clock())
             if new.profile is not None:
-                owner = booked[event.calendar_id].calendar.resource_id
-                times = newly_busy(None, event)
-                await reserve(services, work, principal, event, times, owner, new.profile, among=events)
-            if new.profile is None or event.content.on_conflict is not ConflictPolicy.REJECT:
+                owner = decided.booked[draft.calendar_id].calendar.resource_id
+                among = [*(event for event, _ in decided.events), *events]
+                times = newly_busy(None, draft)
+                await reserve(services, work, creation.principal, draft, times, owner, new.profile, among=among)
+            if new.profile is None or draft.content.on_conflict is not ConflictPolicy.REJECT:
                 # Else the profile has looked, and knows how many may take the same time.
-                conflicts[event_id] = await conflicts_of(work, principal, None, event, among=events)
-            events.append(event)
+                conflicts[draft.id] = judge(creation.principal, found[draft.id], unstored, ours)
         except Refused as refused:
             problems.extend(refused.under(str(number)).problems)
+        else:
+            events.append(draft)
+            ours.add([draft])
     if problems:
         raise Refused(*problems)
-    return Written(tuple(events), conflicts), booked
+    return Written(tuple(events), conflicts)
 
 
 def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: UUID, now: datetime) -> Event:
@@ -167,11 +311,11 @@ def preview(services: Services, before: Event | None, after: Event, place: Booke
     return Preview(provider.name, payload, provider.mailed(outgoing), tuple(newly_busy(before, after)))
 
 
-async def _as_they_are_now(work: UnitOfWork, ids: Sequence[UUID]) -> tuple[Event, ...]:
-    found = {event.id: event for event in await work.events.with_tombstones(ids) if event.deleted_at is None}
-    if len(found) < len(ids):
+def _replayed(ids: Sequence[UUID], earlier: Mapping[UUID, Event]) -> Written:
+    """Return the events that a key has created, as they are now."""
+    if any(each not in earlier for each in ids):
         refuse_replay("event")
-    return tuple(found[each] for each in ids)
+    return Written(tuple(earlier[each] for each in ids))
 
 
 async def list_events(services: Services, principal: Principal, page: EventPage) -> list[Event]:

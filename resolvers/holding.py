@@ -11,6 +11,7 @@ from kalends.domain.sync import Lane
 from providers.interface import RemoteCalendar
 from resolvers.services import Services
 from storage.changes import Operation
+from storage.outbox import Waking
 from storage.unit_of_work import UnitOfWork
 
 
@@ -42,10 +43,13 @@ async def place_of(work: UnitOfWork, calendar: Calendar) -> RemoteCalendar:
     )
 
 
-async def wake(services: Services, work: UnitOfWork, calendar: Calendar, *, at_once: bool = False) -> None:
-    """Ask for a calendar's lane to be looked at; last in its transaction."""
-    alone = services.providers[calendar.provider].capabilities.one_call_at_a_time
-    await work.lanes.wake(calendar.id, calendar.account_id, alone=alone, at_once=at_once)
+async def wake(services: Services, work: UnitOfWork, *calendars: Calendar, at_once: bool = False) -> None:
+    """Ask for calendars' lanes to be looked at; last in their transaction."""
+    lanes = [
+        Waking(each.id, each.account_id, services.providers[each.provider].capabilities.one_call_at_a_time)
+        for each in calendars
+    ]
+    await work.lanes.wake_all(lanes, at_once=at_once)
 
 
 async def lock_out(services: Services, work: UnitOfWork, account_id: UUID, provider: str, error: str) -> None:

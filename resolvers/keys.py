@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NoReturn
 
 import orjson
@@ -41,14 +42,21 @@ def refuse_replay(kind: str) -> NoReturn:
 
 def _plain(value: Any) -> Any:
     """Return a value in types that orjson writes in one way."""
+    if value is None or value is False or value is True:
+        return value
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        return str(value) if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {name: _plain(getattr(value, name)) for name in _fields(value.__class__)}
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
     return value
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))

@@ -6,9 +6,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from kalends.domain.values import utc_now
 from providers.registry import Registry
+from resolvers.group import Groups
 from resolvers.key_cache import KeyCache
 from storage.unit_of_work import Storage
 
@@ -38,7 +40,8 @@ class Services:
     `keys` are those read a moment ago.
 
     `public_url` is where browsers and providers find this server, such as `https://calendar.example.org`;
-    `return_origins` are those to which people may be sent back from there.
+    `return_origins` are those to which people may be sent back from there. `groups` are the new events that are written
+    together.
     """
 
     storage: Storage
@@ -50,3 +53,4 @@ class Services:
     public_url: str | None = None
     return_origins: Sequence[str] = ()
     keys: KeyCache = field(default_factory=KeyCache)
+    groups: Groups[Any, Any] = field(default_factory=Groups)

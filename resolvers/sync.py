@@ -8,7 +8,7 @@ provider, so creates carry an identity and updates an etag. `resolvers/pull.py` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -51,7 +51,7 @@ async def enqueue(
 
     With `take`, the lanes that are free are leased here and now, before a worker could.
     """
-    remote = [each for each in events if services.providers[calendars[each.calendar_id].provider].capabilities.remote]
+    remote = kept_elsewhere(services, calendars, events)
     for event in events:
         if event.deleted_at is not None and event not in remote:
             await work.events.forget(event.id)
@@ -59,13 +59,23 @@ async def enqueue(
         return Enqueued()
     await work.links.track(remote)
     await work.intents.put(remote)
-    lanes = []
-    for calendar_id in sorted({event.calendar_id for event in remote}):
-        await wake(services, work, calendars[calendar_id])
-        lane = await work.lanes.take(calendar_id, services.patience.lease) if take else None
-        if lane is not None:
-            lanes.append(lane)
+    woken = {event.calendar_id for event in remote}
+    lanes = await wake_and_take(services, work, [calendars[each] for each in woken], take=woken if take else ())
     return Enqueued(tuple(remote), tuple(lanes))
+
+
+def kept_elsewhere(services: Services, calendars: Mapping[UUID, Calendar], events: Sequence[Event]) -> list[Event]:
+    """Return those of the events that a provider keeps copies of."""
+    return [each for each in events if services.providers[calendars[each.calendar_id].provider].capabilities.remote]
+
+
+async def wake_and_take(
+    services: Services, work: UnitOfWork, calendars: Sequence[Calendar], *, take: Collection[UUID]
+) -> list[Lane]:
+    """Ask for calendars' lanes to be looked at, lease those to `take` that are free; last in their transaction."""
+    if calendars:
+        await wake(services, work, *calendars)
+    return await work.lanes.take_all(take, services.patience.lease) if take else []
 
 
 async def after_commit(services: Services, app_id: UUID, enqueued: Enqueued, *, at_once: bool) -> None:

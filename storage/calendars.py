@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, Uuid, bindparam, delete, func, insert, select, update
 
 from kalends.domain.calendars import Calendar, Freshness, Resource, ResourceKind, StalePolicy
 from kalends.domain.errors import NotFound, Refused
 from storage.accounts import ACCOUNTS
 from storage.models import CalendarRow, ResourceRow
-from storage.repository import Repository, table_of
+from storage.repository import Repository, one_of, table_of
 from storage.sources import SOURCES
 
 RESOURCES = table_of(ResourceRow)
@@ -101,18 +102,9 @@ class CalendarRepository(Repository):
         `alone` is the lock under which time is booked: two bookers of one calendar wait for each other. Without it
         writers share the row, and only wait for somebody who changes the calendar itself.
         """
-        query = (
-            select(CALENDARS, func.coalesce(ACCOUNTS.c.address, RESOURCES.c.email).label("owner"))
-            .outerjoin(
-                RESOURCES,
-                (RESOURCES.c.app_id == CALENDARS.c.app_id) & (RESOURCES.c.id == CALENDARS.c.resource_id),
-            )
-            .outerjoin(ACCOUNTS, (ACCOUNTS.c.app_id == CALENDARS.c.app_id) & (ACCOUNTS.c.id == CALENDARS.c.account_id))
-            .where(*self.mine(CALENDARS), CALENDARS.c.id.in_(ids))
-            .order_by(CALENDARS.c.id)
-            .with_for_update(read=not alone, of=CALENDARS)
-        )
-        return {row.id: BookedCalendar(_calendar(row), row.owner) for row in await self.rows(query)}
+        query = _booking(alone=alone, sqlite=self.database.is_sqlite)
+        rows = await self.rows(query, {"app": self.app_id, "ids": list(ids)})
+        return {row.id: BookedCalendar(_calendar(row), row.owner) for row in rows}
 
     async def many(self, ids: Collection[UUID]) -> list[Calendar]:
         """Return those that exist, in no particular order."""
@@ -202,6 +194,21 @@ def _freshness(row: Any) -> Freshness:
         after=row.stale_after * SECOND,
         sourced=row.source is not None,
         synced_at=known,
+    )
+
+
+@cache
+def _booking(*, alone: bool, sqlite: bool) -> Select[Any]:
+    return (
+        select(CALENDARS, func.coalesce(ACCOUNTS.c.address, RESOURCES.c.email).label("owner"))
+        .outerjoin(
+            RESOURCES,
+            (RESOURCES.c.app_id == CALENDARS.c.app_id) & (RESOURCES.c.id == CALENDARS.c.resource_id),
+        )
+        .outerjoin(ACCOUNTS, (ACCOUNTS.c.app_id == CALENDARS.c.app_id) & (ACCOUNTS.c.id == CALENDARS.c.account_id))
+        .where(CALENDARS.c.app_id == bindparam("app"), one_of(CALENDARS.c.id, "ids", sqlite=sqlite))
+        .order_by(CALENDARS.c.id)
+        .with_for_update(read=not alone, of=CALENDARS)
     )
 
 

@@ -7,14 +7,18 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select, text
+from sqlalchemy import func, select, text
 
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
+from storage.insertion import Insertion, Into
 from storage.models import ChangeRow
 from storage.repository import Repository, table_of
 
 CHANGES = table_of(ChangeRow)
+_GIVEN = tuple(column.name for column in CHANGES.c if column.name != "transaction")
+_IN_SQLITE = Into(CHANGES, _GIVEN, (("transaction", "0"),))
+_IN_POSTGRES = Into(CHANGES, _GIVEN, (("transaction", "pg_current_xact_id()::text::bigint"),))
 
 
 class Operation(StrEnum):
@@ -28,8 +32,21 @@ class Operation(StrEnum):
 class ChangeRepository(Repository):
     """The change log of one app."""
 
+    def created(self, events: Iterable[tuple[Event, str]]) -> Insertion:
+        """Return that events were created, and by whom, as rows to be stored with them."""
+        return self._entries((event, Operation.CREATED, origin) for event, origin in events)
+
     async def note_events(self, events: Iterable[Event], operation: Operation, origin: str) -> None:
         """Note what happened to events, in the transaction in which it happens."""
+        await self.store(self._entries((event, operation, origin) for event in events))
+
+    async def note(self, kind: str, subject_id: UUID, operation: Operation, *, origin: str, at: datetime) -> None:
+        """Note what happened to something that is not an event."""
+        calendar_id = subject_id if kind == "calendar" else None
+        row = {"id": uuid7(), "kind": kind, "subject_id": subject_id, "calendar_id": calendar_id, "version": 0}
+        await self.store(self._written([row | {"operation": operation, "origin": origin, "at": at}]))
+
+    def _entries(self, what: Iterable[tuple[Event, Operation, str]]) -> Insertion:
         rows = [
             {
                 "id": uuid7(),
@@ -41,15 +58,9 @@ class ChangeRepository(Repository):
                 "origin": origin,
                 "at": event.updated_at,
             }
-            for event in events
+            for event, operation, origin in what
         ]
-        await self._write(rows)
-
-    async def note(self, kind: str, subject_id: UUID, operation: Operation, *, origin: str, at: datetime) -> None:
-        """Note what happened to something that is not an event."""
-        calendar_id = subject_id if kind == "calendar" else None
-        row = {"id": uuid7(), "kind": kind, "subject_id": subject_id, "calendar_id": calendar_id, "version": 0}
-        await self._write([row | {"operation": operation, "origin": origin, "at": at}])
+        return self._written(rows)
 
     async def position(self, calendar_id: UUID) -> str | None:
         """Return a name of what has happened in a calendar so far, None for nothing; no two states share one.
@@ -70,6 +81,7 @@ class ChangeRepository(Repository):
         told = "" if settled is None else f"{settled.transaction} {settled.id}"
         return f"{told} {count}" if told or count else None
 
-    async def _write(self, rows: list[dict[str, object]]) -> None:
-        transaction = literal(0) if self.database.is_sqlite else text("pg_current_xact_id()::text::bigint")
-        await self.run(insert(CHANGES).values(app_id=self.app_id, transaction=transaction), rows)
+    def _written(self, rows: list[dict[str, object]]) -> Insertion:
+        for row in rows:
+            row["app_id"] = self.app_id
+        return Insertion(_IN_SQLITE if self.database.is_sqlite else _IN_POSTGRES, rows)

@@ -17,7 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
 from storage.secrets import Vault
-from storage.types import MICROSECOND, now_plus
+from storage.types import MICROSECOND, now_in_words, now_plus
 
 T = TypeVar("T")
 
@@ -73,6 +73,11 @@ class Database:
     def now(self, plus: timedelta = timedelta()) -> ColumnElement[Any]:
         """Return SQL for the database's present, plus some time."""
         return now_plus(literal((plus + self.skew) // MICROSECOND, BigInteger))
+
+    @property
+    def now_in_words(self) -> str:
+        """The database's present, as the text of SQL."""
+        return now_in_words(str(self.skew // MICROSECOND), sqlite=self.is_sqlite)
 
     async def undisturbed(self, work: Awaitable[T]) -> T:
         """Wait for one statement; on SQLite a caller who is cancelled is held up until it has ended.

@@ -2,6 +2,7 @@
 
 StorageError
 ├── Unavailable        retry later: locked, overloaded, restarting, out of space
+│   └── Unacknowledged a commit was not answered
 └── NeedsOperator      a person must act
     ├── AccessRefused  the user, the password, the database or a right is wrong
     ├── SchemaBehind   `kalends migrate` has not run
@@ -27,6 +28,10 @@ class StorageError(KalendsError):
 
 class Unavailable(StorageError):
     """The database cannot answer now; nothing was written, and the same request may succeed in a moment."""
+
+
+class Unacknowledged(Unavailable):
+    """The database did not answer a commit: nobody can say whether it happened."""
 
 
 class NeedsOperator(StorageError):

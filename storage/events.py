@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import delete, func, literal, select, tuple_, update
 
 from kalends.domain.busy import BusyTime
 from kalends.domain.errors import Collision, NotFound, Refused
@@ -19,6 +19,7 @@ from kalends.domain.time import TimeSpan
 from storage.busy import BusyRepository
 from storage.event_pages import EVENTS, expanded_page_query, page_query
 from storage.event_rows import event_of, row_of
+from storage.insertion import Insertion, Into
 from storage.occurrences import OccurrenceRepository
 from storage.repository import Repository
 from storage.types import LONG_EVENT, MICROSECOND
@@ -26,15 +27,28 @@ from storage.types import LONG_EVENT, MICROSECOND
 MAX_CONFLICTS = 50
 UIDS_AT_ONCE = 500
 _EARLIEST = attrgetter("start", "event")
+_NEW = Into(EVENTS, tuple(EVENTS.c.keys()))
+
+
+class Taking(NamedTuple):
+    """Times of a calendar that are about to be taken; what these events take of them is not in the way."""
+
+    calendar_id: UUID
+    spans: Sequence[TimeSpan]
+    but: Collection[UUID] = ()
 
 
 class EventRepository(Repository):
     """The events of one app."""
 
+    def new(self, events: Sequence[Event]) -> list[Insertion]:
+        """Return new events as rows to be stored."""
+        rows = [row_of(event, self.app_id) for event in events]
+        return [Insertion(_NEW, rows), *self._occurrences.expanded(events)]
+
     async def add(self, events: Sequence[Event]) -> None:
         """Store new events."""
-        await self.run(insert(EVENTS), [row_of(event, self.app_id) for event in events])
-        await self._occurrences.expand(events)
+        await self.store(*self.new(events))
 
     async def save(self, event: Event, *, before: Event | None = None) -> None:
         """Store the next version of an event, whose row its reader must have locked; `before` is the stored one.
@@ -49,7 +63,7 @@ class EventRepository(Repository):
     async def expand(self, event: Event, *, seen_from: datetime | None = None) -> None:
         """Store the occurrences of an event anew, as seen from a moment: its last change by default."""
         await self._occurrences.clear(event)
-        await self._occurrences.expand([event], seen_from=seen_from)
+        await self.store(*self._occurrences.expanded([event], seen_from=seen_from))
 
     @property
     def _occurrences(self) -> OccurrenceRepository:
@@ -116,24 +130,35 @@ class EventRepository(Repository):
         self, calendar_id: UUID, span: TimeSpan, *, but: Collection[UUID] = (), limit: int = MAX_CONFLICTS
     ) -> list[Event]:
         """Return the calendar's events that make any of `span` busy, earliest first; of a series the occurrences."""
-        [found] = await self._busy(calendar_id, [span], but)
-        return (await self._happening([found[:limit]]))[0]
+        [found] = await BusyRepository(*self.parts).within([(calendar_id, span)])
+        return (await self._happening([_earliest(found, but=but)[:limit]]))[0]
 
-    async def collisions(self, event: Event, spans: Sequence[TimeSpan], *, but: Collection[UUID]) -> list[Collision]:
-        """Return those of an event's times that are taken already, by all but these events.
+    async def collisions(self, taking: Sequence[Taking]) -> list[list[Collision]]:
+        """Return, for each, those of its times that are taken already.
 
-        At most `MAX_CONFLICTS` are named, the earliest.
+        Of each at most `MAX_CONFLICTS` are named, the earliest.
         """
-        found = await self._busy(event.calendar_id, spans, (event.id, *but))
-        named, left = [], MAX_CONFLICTS
-        for times in found:
-            named.append(times[:left])
-            left -= len(named[-1])
-        events = await self._happening(named)
+        windows = [(each.calendar_id, span) for each in taking for span in each.spans]
+        if not windows:
+            return [[] for _ in taking]
+        found = iter(await BusyRepository(*self.parts).within(windows))
+        taken = [
+            [_earliest(times, but=each.but) for _, times in zip(each.spans, found, strict=False)] for each in taking
+        ]
+        named: list[list[BusyTime]] = []
+        for spans in taken:
+            left = MAX_CONFLICTS
+            for times in spans:
+                named.append(times[:left])
+                left -= len(named[-1])
+        events = iter(await self._happening(named))
         return [
-            Collision(span, tuple(there), len(times))
-            for span, there, times in zip(spans, events, found, strict=True)
-            if times
+            [
+                Collision(span, tuple(there), len(times))
+                for span, times, there in zip(each.spans, spans, events, strict=False)
+                if times
+            ]
+            for each, spans in zip(taking, taken, strict=True)
         ]
 
     async def conflicts_of(self, events: Sequence[Event]) -> list[list[Event]]:
@@ -144,11 +169,6 @@ class EventRepository(Repository):
         for (at, _), times in zip(windows, found, strict=True):
             taken[at].update(each for each in times if each.event != events[at].id.bytes)
         return await self._happening([sorted(times, key=_EARLIEST)[:MAX_CONFLICTS] for times in taken])
-
-    async def _busy(self, calendar_id: UUID, spans: Sequence[TimeSpan], but: Collection[UUID]) -> list[list[BusyTime]]:
-        ours = {each.bytes for each in but}
-        found = await BusyRepository(*self.parts).within([(calendar_id, span) for span in spans])
-        return [sorted((each for each in times if each.event not in ours), key=_EARLIEST) for times in found]
 
     async def _happening(self, taken: Sequence[Sequence[BusyTime]]) -> list[list[Event]]:
         """Return the events that take these times, of series the occurrences."""
@@ -212,6 +232,12 @@ class EventRepository(Repository):
         await self.run(
             delete(EVENTS).where(*self.mine(EVENTS), EVENTS.c.id == event_id, EVENTS.c.deleted_at.is_not(None))
         )
+
+
+def _earliest(times: Sequence[BusyTime], *, but: Collection[UUID]) -> list[BusyTime]:
+    """Return what takes time, but for these events, earliest first."""
+    ours = {each.bytes for each in but}
+    return sorted((each for each in times if each.event not in ours), key=_EARLIEST)
 
 
 def _at(event: Event, busy: BusyTime) -> Event:

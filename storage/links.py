@@ -14,6 +14,7 @@ from kalends.domain.events import Event, EventState
 from kalends.domain.merge import Agreement
 from kalends.domain.plain import from_plain, to_plain
 from kalends.domain.sync import Conflict, Link, SyncWarning
+from storage.insertion import Insertion, Into
 from storage.models import EventRow
 from storage.repository import Repository, table_of
 from storage.states import (
@@ -28,6 +29,10 @@ from storage.sync_models import LinkRow
 
 LINKS = table_of(LinkRow)
 EVENTS = table_of(EventRow)
+_NEW = Into(
+    LINKS,
+    ("app_id", "event_id", "calendar_id", "local_version", "pushed_version", "attempted_version", "generation"),
+)
 AT_ONCE = 1_000
 
 
@@ -71,7 +76,11 @@ class LinkRepository(Repository):
         for event in events:
             if event.id in known:
                 await self._set(event.id, local_version=event.version)
-        await self.run(insert(LINKS), [self._new(event) for event in events if event.id not in known])
+        await self.store(self.new([event for event in events if event.id not in known]))
+
+    def new(self, events: Sequence[Event]) -> Insertion:
+        """Return, as rows to be stored, that the provider should have events that it has never heard of."""
+        return Insertion(_NEW, [self._new(event) for event in events])
 
     async def track_calendar(self, calendar_id: UUID) -> None:
         """Say that the provider should have every event of a calendar that none had before."""

@@ -6,23 +6,26 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from kalends.domain.events import Event, EventStatus, busy
 from kalends.domain.recurrence import Occurrence, expanded
+from storage.insertion import Insertion, Into
 from storage.models import OccurrenceRow, SeriesRow
 from storage.repository import Repository, table_of
 from storage.types import LONG_EVENT
 
 OCCURRENCES = table_of(OccurrenceRow)
 SERIES = table_of(SeriesRow)
+_OCCURRENCES = Into(OCCURRENCES, tuple(OCCURRENCES.c.keys()))
+_SERIES = Into(SERIES, tuple(SERIES.c.keys()))
 
 
 class OccurrenceRepository(Repository):
     """The occurrences of one app's series."""
 
-    async def expand(self, events: Iterable[Event], *, seen_from: datetime | None = None) -> None:
-        """Store the occurrences of series, as seen from their last change or a later moment; others have none."""
+    def expanded(self, events: Iterable[Event], *, seen_from: datetime | None = None) -> tuple[Insertion, Insertion]:
+        """Return the occurrences of series, as seen from their last change or a later moment; others have none."""
         rows: list[dict[str, Any]] = []
         series: list[dict[str, Any]] = []
         for event in events:
@@ -33,8 +36,7 @@ class OccurrenceRepository(Repository):
             ends = {"expanded_since": ready.since, "expanded_until": ready.until, "renew_at": ready.renew_at}
             series.append(place | ends)
             rows += (place | _row_of(event, each) for each in ready.found)
-        await self.run(insert(SERIES), series)
-        await self.run(insert(OCCURRENCES), rows)
+        return Insertion(_SERIES, series), Insertion(_OCCURRENCES, rows)
 
     async def moved(self, event: Event, *, seen_from: datetime) -> bool:
         """Tell whether any time of a series that is kept ready is another one by now."""

@@ -6,9 +6,10 @@ deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,7 +18,6 @@ from sqlalchemy import (
     case,
     delete,
     exists,
-    false,
     func,
     insert,
     literal,
@@ -29,6 +29,7 @@ from sqlalchemy import (
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
 from kalends.domain.sync import Intent, Lane
+from storage.insertion import Insertion, Into
 from storage.links import LINKS
 from storage.repository import Repository, table_of
 from storage.sources import SOURCES
@@ -38,19 +39,35 @@ INTENTS = table_of(OutboxRow)
 LANES = table_of(LaneRow)
 MAX_ERROR = 1024
 
+_WISHED_ANEW = (
+    "ON CONFLICT (app_id, event_id) DO UPDATE SET position = excluded.position, attempts = excluded.attempts, "
+    "due_at = excluded.due_at, last_error = excluded.last_error"
+)
+_WOKEN_AT_ONCE = (
+    "ON CONFLICT (app_id, calendar_id) DO UPDATE SET account_id = excluded.account_id, alone = excluded.alone, "
+    "due_at = excluded.due_at"
+)
+_WOKEN = (
+    "ON CONFLICT (app_id, calendar_id) DO UPDATE SET account_id = excluded.account_id, alone = excluded.alone, "
+    "due_at = CASE WHEN lane.failures > 0 AND lane.due_at IS NOT NULL THEN lane.due_at ELSE excluded.due_at END"
+)
+
 
 class IntentRepository(Repository):
     """The outbox of one app."""
 
     async def put(self, events: Sequence[Event]) -> None:
         """Wish for events to be brought to their provider, now, and from the first attempt."""
-        statement = self.insert(INTENTS).values(attempts=0, due_at=self.database.now(), last_error=None)
-        renewed = {name: statement.excluded[name] for name in ("position", "attempts", "due_at", "last_error")}
+        await self.store(self.wished(events))
+
+    def wished(self, events: Sequence[Event]) -> Insertion:
+        """Return, as rows to be stored, the wish for events to be brought to their provider, now."""
+        computed = (("attempts", "0"), ("due_at", self.database.now_in_words), ("last_error", "NULL"))
         rows = [
             {"app_id": self.app_id, "event_id": event.id, "calendar_id": event.calendar_id, "position": uuid7()}
             for event in events
         ]
-        await self.run(statement.on_conflict_do_update(index_elements=["app_id", "event_id"], set_=renewed), rows)
+        return Insertion(Into(INTENTS, ("app_id", "event_id", "calendar_id", "position"), computed, _WISHED_ANEW), rows)
 
     async def put_calendar(self, calendar_id: UUID) -> None:
         """Wish for every event of a calendar to be brought to its provider, in the order in which they were made."""
@@ -114,6 +131,14 @@ class IntentRepository(Repository):
         )
 
 
+class Waking(NamedTuple):
+    """A lane that should be looked at; `alone`: not beside another lane of the same account."""
+
+    calendar_id: UUID
+    account_id: UUID | None
+    alone: bool
+
+
 class LaneRepository(Repository):
     """The lanes of one app, one per calendar that has a provider elsewhere."""
 
@@ -125,16 +150,14 @@ class LaneRepository(Repository):
         `alone`: not beside another lane of the same account. Last in its transaction: writers of one calendar wait here
         for each other, only while they commit.
         """
-        now = self.database.now()
-        row = {"app_id": self.app_id, "calendar_id": calendar_id, "account_id": account_id, "due_at": now}
-        statement = self.insert(LANES).values(row | {"fence": 0, "failures": 0, "alone": alone})
-        patient = false() if at_once else (LANES.c.failures > 0) & LANES.c.due_at.is_not(None)
-        await self.run(
-            statement.on_conflict_do_update(
-                index_elements=["app_id", "calendar_id"],
-                set_={"account_id": account_id, "alone": alone, "due_at": case((patient, LANES.c.due_at), else_=now)},
-            )
-        )
+        await self.wake_all([Waking(calendar_id, account_id, alone)], at_once=at_once)
+
+    async def wake_all(self, lanes: Sequence[Waking], *, at_once: bool = False) -> None:
+        """Ask for lanes to be looked at, in the order of their calendars' ids."""
+        computed = (("due_at", self.database.now_in_words), ("fence", "0"), ("failures", "0"))
+        into = Into(LANES, ("app_id", *Waking._fields), computed, _WOKEN_AT_ONCE if at_once else _WOKEN)
+        rows = [{"app_id": self.app_id} | each._asdict() for each in sorted(lanes, key=attrgetter("calendar_id"))]
+        await self.store(Insertion(into, rows))
 
     async def forget(self, calendar_id: UUID) -> None:
         """Remove the lane of a calendar that has no provider any more; whoever holds it finds it lost."""
@@ -142,20 +165,36 @@ class LaneRepository(Repository):
 
     async def take(self, calendar_id: UUID, lease: timedelta) -> Lane | None:
         """Lease one lane for ourselves; None where somebody else has it, or one beside which it must not be worked."""
-        mine = (*self.mine(LANES), LANES.c.calendar_id == calendar_id)
-        if not self.database.is_sqlite:
-            alone = await self.one(select(LANES.c.account_id).where(*mine, LANES.c.alone))
-            if alone is not None and not (await self.rows(decision_over(alone.account_id)))[0][0]:
-                return None
+        return next(iter(await self.take_all([calendar_id], lease)), None)
+
+    async def take_all(self, calendar_ids: Collection[UUID], lease: timedelta) -> list[Lane]:
+        """Lease lanes for ourselves; not those that somebody else has, or beside which they must not be worked.
+
+        Of an account's lanes that are worked alone it is the first. The caller has just woken them.
+        """
+        mine = (*self.mine(LANES), LANES.c.calendar_id.in_(set(calendar_ids) - await self._crowded(calendar_ids)))
         now = self.database.now()
-        row = await self.one(
+        leased = (
             update(LANES)
             .where(*mine, LANES.c.leased_until.is_(None) | (LANES.c.leased_until <= now))
             .where(~(LANES.c.alone & in_company(now)))
             .values(fence=LANES.c.fence + 1, leased_until=self.database.now(lease))
             .returning(LANES)
         )
-        return None if row is None else read_lane(row)
+        return [read_lane(row) for row in await self.rows(leased)]
+
+    async def _crowded(self, calendar_ids: Collection[UUID]) -> set[UUID]:
+        """Return those of the lanes that must be worked alone, and about which others decide, or we do by another."""
+        mine = (*self.mine(LANES), LANES.c.calendar_id.in_(calendar_ids))
+        alone = select(LANES.c.calendar_id, LANES.c.account_id).where(*mine, LANES.c.alone)
+        crowded, decided = set(), set()
+        for row in await self.rows(alone.order_by(LANES.c.calendar_id)):
+            first = row.account_id not in decided
+            decided.add(row.account_id)
+            ours = first and (self.database.is_sqlite or (await self.rows(decision_over(row.account_id)))[0][0])
+            if not ours:
+                crowded.add(row.calendar_id)
+        return crowded
 
     async def keep(self, lane: Lane, lease: timedelta) -> bool:
         """Renew a lease; False where the lane has been taken over, and nothing may be acknowledged any more."""

@@ -6,17 +6,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, FromClause, Table, select
+from sqlalchemy import ColumnElement, Executable, FromClause, Table, any_, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.columns import Table as Model
 from storage.engine import Database
+from storage.insertion import Insertion, store
 
 
 def table_of(model: type[Model]) -> Table:
     """Return the table that a model defines."""
     return model.metadata.tables[str(model.__tablename__)]
+
+
+def one_of(column: ColumnElement[Any], name: str, *, sqlite: bool) -> ColumnElement[bool]:
+    """Restrict a column to the values of a parameter. On PostgreSQL the text is the same for any number of them."""
+    if sqlite:
+        return column.in_(bindparam(name, expanding=True))
+    return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
 
 
 class Repository:
@@ -54,6 +62,10 @@ class Repository:
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Begin an INSERT that can say ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.database.is_sqlite else postgresql.insert(table)
+
+    async def store(self, *insertions: Insertion) -> list[int]:
+        """Store new rows and return how many of each insertion were written."""
+        return await store(self.database, self.connection, insertions)
 
     async def lock(self, table: Table, row_id: UUID) -> Any | None:
         """Read a row and hold it to the end of the transaction. On SQLite the transaction already is alone."""

@@ -49,13 +49,19 @@ class now_plus(FunctionElement[datetime]):  # noqa: N801  SQL functions are lowe
 
 @compiles(now_plus, "postgresql")
 def _now_on_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"(clock_timestamp() + ({compiler.process(element.clauses, **kw)}) * interval '1 microsecond')"
+    return now_in_words(compiler.process(element.clauses, **kw), sqlite=False)
 
 
 @compiles(now_plus, "sqlite")
 def _now_on_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
-    now = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
-    return f"({now} + ({compiler.process(element.clauses, **kw)}))"
+    return now_in_words(compiler.process(element.clauses, **kw), sqlite=True)
+
+
+def now_in_words(plus: str, *, sqlite: bool) -> str:
+    """Write the database's present, plus some microseconds, as SQL."""
+    if sqlite:
+        return f"(CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) + ({plus}))"
+    return f"(clock_timestamp() + ({plus}) * interval '1 microsecond')"
 
 
 class a_day_before(FunctionElement[datetime]):  # noqa: N801  SQL functions are lower case

@@ -8,7 +8,7 @@ from functools import cached_property
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from storage.access import KeyRepository
 from storage.accounts import AccountRepository, ConsentRepository
@@ -16,10 +16,11 @@ from storage.busy import BusyRepository
 from storage.calendars import CalendarRepository, ResourceRepository
 from storage.changes import ChangeRepository
 from storage.engine import LOCK_MILLISECONDS, Database
-from storage.errors import translated
+from storage.errors import Unacknowledged, Unavailable, translated
 from storage.events import EventRepository
 from storage.feeds import FeedRepository
 from storage.idempotency import IdempotencyRepository
+from storage.insertion import Insertion, store
 from storage.links import LinkRepository
 from storage.outbox import IntentRepository, LaneRepository
 from storage.profiles import ProfileRepository
@@ -44,6 +45,10 @@ class UnitOfWork:
     def __init__(self, database: Database, connection: AsyncConnection, app_id: UUID) -> None:
         self.app_id = app_id
         self._parts = database, connection, app_id
+
+    async def store(self, *insertions: Insertion) -> list[int]:
+        """Store new rows of several kinds, and return how many of each were written."""
+        return await store(*self._parts[:2], insertions)
 
     @cached_property
     def events(self) -> EventRepository:
@@ -131,6 +136,14 @@ class UnitOfWork:
         return SandboxRepository(*self._parts)
 
 
+async def _commit(transaction: AsyncTransaction) -> None:
+    try:
+        with translated():
+            await transaction.commit()
+    except Unavailable as error:
+        raise Unacknowledged(str(error)) from error
+
+
 class Storage:
     """The way to transactions. Leaving the block commits, leaving it with an exception rolls back.
 
@@ -139,6 +152,11 @@ class Storage:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+
+    @property
+    def writers(self) -> int:
+        """How many large transactions it is worth to have under way: on SQLite a second one would only wait."""
+        return 1 if self.database.is_sqlite else 2
 
     @asynccontextmanager
     async def writing(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:
@@ -162,7 +180,8 @@ class Storage:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine, role: str, tenant: str) -> AsyncIterator[AsyncConnection]:
         with translated():
-            async with engine.begin() as connection:
+            async with engine.connect() as connection, connection.begin() as transaction:
                 if not self.database.is_sqlite:
                     await connection.execute(_BECOME, {"role": role, "tenant": tenant})
                 yield connection
+                await _commit(transaction)

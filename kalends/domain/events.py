@@ -169,10 +169,14 @@ class Event:
 
     def times(self, at: datetime) -> list[TimeSpan]:
         """Return the times that it blocks, in order; of a series those that are kept ready, seen from a moment."""
+        return sorted((each.when.span for each in self.blocking(at)), key=attrgetter("start"))
+
+    def blocking(self, at: datetime) -> list[Event]:
+        """Return the event where it blocks; of a series its occurrences that are kept ready, seen from a moment."""
         happening = [self]
         if self.recurrence is not None:
             happening = [self.occurrence(each) for each in expanded(self.when, self.recurrence, at).found]
-        return sorted((each.when.span for each in happening if each.blocks), key=attrgetter("start"))
+        return [each for each in happening if each.blocks]
 
     def taken(self, span: TimeSpan) -> list[BusyTime]:
         """Return the time that it takes within a span, of a series that of its occurrences."""

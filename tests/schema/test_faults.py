@@ -8,11 +8,12 @@ from structlog.testing import capture_logs
 
 from kalends.domain.access import Forbidden, Scope
 from storage.access import KeyRepository
-from storage.changes import ChangeRepository
+from storage.calendars import CalendarRepository
 from storage.errors import Unavailable
 from storage.events import EventRepository
-from storage.outbox import IntentRepository, LaneRepository
+from storage.outbox import LaneRepository
 from storage.system import SystemUnit
+from storage.unit_of_work import UnitOfWork
 from tests.api import House, Tenant, document, dump, sabotaged
 
 pytestmark = pytest.mark.anyio
@@ -24,10 +25,9 @@ SECRET = "postgresql://kalends:hunter2@db.internal/kalends"
 async def test_a_defect_is_masked_and_found_in_the_log_by_its_id(house: House, ours: Tenant) -> None:
     before = await dump(house.database)
     for owner, method in (
-        (EventRepository, "add"),
-        (ChangeRepository, "note_events"),
-        (IntentRepository, "put"),
-        (LaneRepository, "wake"),
+        (CalendarRepository, "book"),
+        (UnitOfWork, "store"),
+        (LaneRepository, "wake_all"),
     ):
         wanted = ours.event(calendarId=str(ours.sandbox.id), idempotencyKey="k")
         with sabotaged(owner, method, RuntimeError(SECRET)), capture_logs() as logs:
@@ -57,7 +57,7 @@ async def test_a_defect_in_one_field_leaves_the_stored_event_stored(house: House
 
 async def test_a_database_that_is_away_is_unavailable(house: House, ours: Tenant) -> None:
     before = await dump(house.database)
-    with sabotaged(EventRepository, "add", Unavailable(SECRET)):
+    with sabotaged(UnitOfWork, "store", Unavailable(SECRET)):
         response = await ours.api.post(CREATE, input=ours.event(idempotencyKey="k"))
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) >= 1
@@ -83,7 +83,7 @@ async def test_that_a_keys_use_cannot_be_noted_turns_nobody_away(ours: Tenant) -
 
 async def test_a_missing_scope_is_forbidden_and_named(ours: Tenant) -> None:
     for scope in Scope:
-        with sabotaged(EventRepository, "add", Forbidden(scope)):
+        with sabotaged(UnitOfWork, "store", Forbidden(scope)):
             response = await ours.api.post(CREATE, input=ours.event())
         assert response.status_code == 403
         (error,) = response.json()["errors"]
@@ -94,7 +94,7 @@ async def test_a_missing_scope_is_forbidden_and_named(ours: Tenant) -> None:
 async def test_a_commit_that_fails_writes_nothing_and_pushes_nothing(house: House, ours: Tenant) -> None:
     before = await dump(house.database)
     wanted = ours.event(calendarId=str(ours.sandbox.id), syncProvider=True)
-    with sabotaged(LaneRepository, "take", Unavailable(SECRET)):
+    with sabotaged(LaneRepository, "take_all", Unavailable(SECRET)):
         response = await ours.api.post(CREATE, input=wanted)
     assert response.status_code == 503
     await house.worker.drain()

@@ -22,9 +22,11 @@ from storage.accounts import Consent
 from storage.changes import Operation
 from storage.columns import Table
 from storage.engine import Database
+from storage.events import Taking
 from storage.idempotency import Claim
 from storage.links import Counterpart
 from storage.models import TENANT_TABLES
+from storage.outbox import Waking
 from storage.repository import Repository
 from storage.sources import OpenChannel
 from storage.unit_of_work import SYSTEM_ROLE, TENANT_ROLE, Storage, UnitOfWork
@@ -195,7 +197,7 @@ CALLS: dict[str, Call] = {
     "consents.take": lambda work, b: work.consents.take(b.consent.id, NOW),
     "events.add": lambda work, b: work.events.add([make_event(b.calendar.id)]),
     "events.by_uids": lambda work, b: work.events.by_uids(b.calendar.id, [b.event.uid]),
-    "events.collisions": lambda work, b: work.events.collisions(b.event, [make_span(NOW, DAY)], but=()),
+    "events.collisions": lambda work, b: work.events.collisions([Taking(b.calendar.id, [make_span(NOW, DAY)])]),
     "events.conflicts_of": lambda work, b: work.events.conflicts_of([b.event]),
     "events.count_in": lambda work, b: work.events.count_in(b.calendar.id),
     "events.days_of": lambda work, b: work.events.days_of(b.calendar.id),
@@ -218,6 +220,7 @@ CALLS: dict[str, Call] = {
     "feeds.open": lambda work, b: work.feeds.open(b.calendar.id, b"mine", NOW),
     "feeds.secret_hash": lambda work, b: work.feeds.secret_hash(b.calendar.id),
     "idempotency.claim": lambda work, _: work.idempotency.claim(CLAIM, [uuid7()], NOW),
+    "idempotency.uses": lambda work, _: work.idempotency.uses([CLAIM]),
     "intents.failed": lambda work, b: work.intents.failed(b.event.id, "x", again_in=None),
     "intents.forget_calendar": lambda work, b: work.intents.forget_calendar(b.calendar.id),
     "intents.hold": lambda work, b: work.intents.hold(b.event.id),
@@ -238,6 +241,8 @@ CALLS: dict[str, Call] = {
     "lanes.keep": lambda work, b: work.lanes.keep(b.lane, DAY),
     "lanes.release": lambda work, b: work.lanes.release(b.lane),
     "lanes.take": lambda work, b: work.lanes.take(b.calendar.id, DAY),
+    "lanes.take_all": lambda work, b: work.lanes.take_all([b.calendar.id], DAY),
+    "lanes.wake_all": lambda work, b: work.lanes.wake_all([Waking(b.calendar.id, b.account.id, False)], at_once=True),
     "lanes.wake": lambda work, b: work.lanes.wake(b.calendar.id, b.account.id, at_once=True),
     "links.attempt": lambda work, b: work.links.attempt(b.event.id, 9, b.event.state),
     "links.begin_anew": lambda work, b: work.links.begin_anew(b.event.id, 9),
