@@ -109,6 +109,14 @@ async def after_commit(services: Services, app_id: UUID, enqueued: Enqueued, *, 
     services.wake_worker()
 
 
+async def give_back_unused(services: Services, enqueued: Enqueued) -> None:
+    """Leave what was enqueued to the worker, and with it the lanes that were leased on the spot."""
+    for lane in enqueued.lanes:
+        with suppress(StorageError):
+            await _give_back(services, lane, lane.failures)
+    services.wake_worker()
+
+
 async def _settled_by_others(services: Services, app_id: UUID, event_id: UUID, seconds: float) -> None:
     """Wait until whoever has the lane has tried this event."""
     with suppress(TimeoutError):
