@@ -21,7 +21,7 @@ from resolvers.guard import Found, Unstored, judge, look
 from resolvers.keys import claim_of, refuse_replay
 from resolvers.reserving import calendars_to_hold, reserve
 from resolvers.services import Services
-from resolvers.sync import Enqueued, after_commit, kept_elsewhere, wake_and_take
+from resolvers.sync import Enqueued, after_commit, give_back_unused, kept_elsewhere, wake_and_take
 from storage.calendars import BookedCalendar
 from storage.idempotency import Claim, Use
 from storage.unit_of_work import UnitOfWork
@@ -127,14 +127,7 @@ async def create_events(
             raise written
         previews = [preview(services, None, event, decided.booked[event.calendar_id]) for event in written.events]
         return replace(written, previews=tuple(previews))
-    if sync_now:
-        return await services.groups.undisturbed(_create(services, creation))
-    return await _create(services, creation)
-
-
-async def _create(services: Services, creation: _Creation) -> Written:
-    """Write a request with those that arrive with it, and push what is its own."""
-    app_id = creation.principal.app_id
+    app_id = principal.app_id
     answer: _Answer = await services.groups.join(
         app_id,
         creation,
@@ -142,10 +135,17 @@ async def _create(services: Services, creation: _Creation) -> Written:
         places=creation.places,
         size=len(creation.news),
         at_once=services.storage.writers,
+        unheard=partial(_unheard, services),
     )
     written, enqueued = answer
-    await after_commit(services, app_id, enqueued, at_once=creation.sync_now)
+    await after_commit(services, app_id, enqueued, at_once=sync_now)
     return written
+
+
+async def _unheard(services: Services, answer: _Answer) -> None:
+    """Leave to the worker what a caller who has left would have pushed."""
+    _, enqueued = answer
+    await give_back_unused(services, enqueued)
 
 
 async def _write(services: Services, app_id: UUID, creations: Sequence[_Creation]) -> list[_Answer | Exception]:

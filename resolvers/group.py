@@ -17,7 +17,6 @@ from storage.errors import Unacknowledged
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
-Result = TypeVar("Result")
 Write = Callable[[Sequence[Request]], Awaitable[Sequence[Answer | Exception]]]
 """Writes several requests in one transaction, or nothing; answers each, with an exception where it refuses one."""
 
@@ -33,6 +32,7 @@ class _Member(Generic[Request, Answer]):
     request: Request
     places: Collection[UUID]
     size: int
+    unheard: Callable[[Answer], Coroutine[Any, Any, None]]
     answer: asyncio.Future[Answer | Exception]
 
 
@@ -65,35 +65,37 @@ class Groups(Generic[Request, Answer]):
         places: Collection[UUID],
         size: int,
         at_once: int,
+        unheard: Callable[[Answer], Coroutine[Any, Any, None]],
     ) -> Answer:
         """Have a request written with others, and return the answer once it is durable, or raise what went wrong.
 
         `places` are the calendars that it writes to, `size` is how much it adds to a group. `at_once` groups may be
         under way, in different calendars: one that waits for somebody else's lock holds up only those who want the
         same calendars. A caller who is cancelled takes a request that still waits away; one that is being written
-        already comes to its end.
+        already comes to its end, and `unheard` is called with the answer.
         """
         queue = self._queues.setdefault(app_id, _Queue())
-        member = _Member(request, places, size, asyncio.get_running_loop().create_future())
+        member = _Member(request, places, size, unheard, asyncio.get_running_loop().create_future())
         queue.waiting.append(member)
         if queue.under_way < at_once and queue.places.isdisjoint(places):
             queue.under_way += 1
-            self._begun(self._run(app_id, queue, write), Context())  # it is nobody's own
-        answer = await member.answer
+            self._begin(self._run(app_id, queue, write))
+        try:
+            answer = await member.answer
+        except asyncio.CancelledError:
+            if not member.answer.cancelled():
+                self._unheard(member, member.answer.result())
+            raise
         if isinstance(answer, Exception):
             raise answer
         given: Answer = answer
         return given
 
-    async def undisturbed(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for something that goes on to its end where its caller is cancelled."""
-        return await asyncio.shield(self._begun(work))
-
-    def _begun(self, work: Coroutine[Any, Any, Result], context: Context | None = None) -> asyncio.Task[Result]:
-        task = asyncio.get_running_loop().create_task(work, context=context)
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin something that belongs to no caller."""
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _run(self, app_id: UUID, queue: _Queue[Request, Answer], write: Write[Request, Answer]) -> None:
         """Write group after group, until nobody waits."""
@@ -146,8 +148,14 @@ class Groups(Generic[Request, Answer]):
                 member.answer.cancel()
             raise
         for member, answer in zip(group, answers, strict=True):
-            if not member.answer.done():
+            if member.answer.done():
+                self._unheard(member, answer)
+            else:
                 member.answer.set_result(answer)
+
+    def _unheard(self, member: _Member[Request, Answer], answer: Answer | Exception) -> None:
+        if not isinstance(answer, Exception):
+            self._begin(member.unheard(answer))
 
 
 async def _decided(write: Write[Request, Answer], requests: Sequence[Request]) -> Sequence[Answer | Exception]:

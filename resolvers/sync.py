@@ -128,6 +128,14 @@ async def _settled_by_others(services: Services, app_id: UUID, enqueued: Enqueue
                     await asyncio.sleep(_LOOK_AGAIN)
 
 
+async def give_back_unused(services: Services, enqueued: Enqueued) -> None:
+    """Leave what was enqueued to the worker, and with it the lanes that were leased on the spot."""
+    for lane in enqueued.lanes:
+        with suppress(StorageError):
+            await _give_back(services, lane, lane.failures)
+    services.wake_worker()
+
+
 async def work_lane(services: Services, lane: Lane, *, go_on: Callable[[], bool] = lambda: True) -> int:
     """Take in what has changed at the provider, push what is due, give the lane back, and return how many were pushed.
 

@@ -156,6 +156,8 @@ def _switch(cursor: Any, journal_mode: str) -> None:
 
 
 def _postgresql(url: URL, size: int, seconds: float, *, prepared: bool) -> AsyncEngine:
+    from storage.postgresql import Connection
+
     # Behind pgbouncer in transaction mode a prepared statement may meet a connection that does not know it.
     options = {} if prepared else {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
     return create_async_engine(
@@ -164,7 +166,7 @@ def _postgresql(url: URL, size: int, seconds: float, *, prepared: bool) -> Async
         max_overflow=0,
         pool_timeout=seconds,
         pool_pre_ping=False,
-        connect_args={"timeout": seconds, **options},
+        connect_args={"timeout": seconds, "connection_class": Connection, **options},
         json_serializer=_dump,
         json_deserializer=orjson.loads,
         hide_parameters=True,  # what callers wrote has no place in a log

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.access import KeyRepository
 from storage.accounts import AccountRepository, ConsentRepository
@@ -32,8 +32,8 @@ TENANT_ROLE, SYSTEM_ROLE = "kalends_tenant", "kalends_system"
 IDLE_MILLISECONDS = 10_000  # a process that is stopped inside a transaction gives its locks back after this
 
 # Local to the transaction, so that it also holds behind pgbouncer in transaction mode.
-_BECOME = text(
-    "SELECT set_config('role', :role, true), set_config('app.tenant', :tenant, true), "
+_BECOME = (
+    "SELECT set_config('role', '{role}', true), set_config('app.tenant', '{tenant}', true), "
     f"set_config('lock_timeout', '{LOCK_MILLISECONDS}', true), "
     f"set_config('idle_in_transaction_session_timeout', '{IDLE_MILLISECONDS}', true)"
 )
@@ -136,12 +136,20 @@ class UnitOfWork:
         return SandboxRepository(*self._parts)
 
 
-async def _commit(transaction: AsyncTransaction) -> None:
+@asynccontextmanager
+async def _acting(
+    database: Database, connection: AsyncConnection, role: str, tenant: UUID | None
+) -> AsyncIterator[None]:
+    """Have the transaction that the connection begins next act as a role, for a tenant, from its first moment on."""
+    if database.is_sqlite:
+        yield
+        return
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    driver.opening = _BECOME.format(role=role, tenant=tenant or "")
     try:
-        with translated():
-            await transaction.commit()
-    except Unavailable as error:
-        raise Unacknowledged(str(error)) from error
+        yield
+    finally:
+        driver.opening = ""  # a transaction that asks nothing has not begun
 
 
 class Storage:
@@ -161,27 +169,35 @@ class Storage:
     @asynccontextmanager
     async def writing(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:
         """Open a transaction that writes, as one app."""
-        async with self._transaction(self.database.writer, TENANT_ROLE, str(app_id)) as connection:
+        async with self._transaction(self.database.writer, TENANT_ROLE, app_id) as connection:
             yield UnitOfWork(self.database, connection, app_id)
 
     @asynccontextmanager
     async def reading(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:
         """Open a transaction that reads, as one app."""
-        async with self._transaction(self.database.reader, TENANT_ROLE, str(app_id)) as connection:
+        async with self._transaction(self.database.reader, TENANT_ROLE, app_id) as connection:
             yield UnitOfWork(self.database, connection, app_id)
 
     @asynccontextmanager
     async def system(self, *, write: bool = False) -> AsyncIterator[SystemUnit]:
         """Open a transaction outside every app."""
         engine = self.database.writer if write else self.database.reader
-        async with self._transaction(engine, SYSTEM_ROLE, "") as connection:
+        async with self._transaction(engine, SYSTEM_ROLE, None) as connection:
             yield SystemUnit(self.database, connection)
 
     @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine, role: str, tenant: str) -> AsyncIterator[AsyncConnection]:
-        with translated():
-            async with engine.connect() as connection, connection.begin() as transaction:
-                if not self.database.is_sqlite:
-                    await connection.execute(_BECOME, {"role": role, "tenant": tenant})
-                yield connection
-                await _commit(transaction)
+    async def _transaction(self, engine: AsyncEngine, role: str, tenant: UUID | None) -> AsyncIterator[AsyncConnection]:
+        committing = False
+        try:
+            with translated():
+                async with (
+                    engine.connect() as connection,
+                    _acting(self.database, connection, role, tenant),
+                    connection.begin(),
+                ):
+                    yield connection
+                    committing = True
+        except Unavailable as error:
+            if committing:
+                raise Unacknowledged(str(error)) from error
+            raise

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event as listen
 from sqlalchemy import exc, text
 
 from kalends.domain.access import Principal, Scope
@@ -19,7 +20,6 @@ from kalends.domain.events import ConflictPolicy
 from resolvers import events, group
 from resolvers.events import NewEvent, Written
 from resolvers.group import Again, Groups
-from storage import unit_of_work
 from storage.engine import Database
 from storage.errors import Unacknowledged, Unavailable
 from storage.event_pages import EVENTS
@@ -59,9 +59,15 @@ def joining(
     groups: Groups[str, str], writer: Writer, *requests: str, place: UUID = APP, size: int = 1, at_once: int = 2
 ) -> list[asyncio.Task[str]]:
     return [
-        asyncio.create_task(groups.join(APP, each, writer, places={place}, size=size, at_once=at_once))
+        asyncio.create_task(
+            groups.join(APP, each, writer, places={place}, size=size, at_once=at_once, unheard=forgotten)
+        )
         for each in requests
     ]
+
+
+async def forgotten(_answer: str) -> None:
+    """Miss nothing."""
 
 
 async def settle() -> None:
@@ -127,7 +133,7 @@ async def test_apps_do_not_wait_for_each_other() -> None:
     (waiting,) = joining(groups, stuck, "a")
     await settle()
     writer.gate.set()
-    assert await groups.join(UUID(int=2), "b", writer, places={APP}, size=1, at_once=1) == "B"
+    assert await groups.join(UUID(int=2), "b", writer, places={APP}, size=1, at_once=1, unheard=forgotten) == "B"
     stuck.gate.set()
     assert await waiting == "A"
 
@@ -157,7 +163,7 @@ async def test_what_was_overtaken_is_decided_anew() -> None:
             raise overtaken
         return list(requests)
 
-    assert await Groups[str, str]().join(APP, "a", write, places=(), size=1, at_once=1) == "a"
+    assert await Groups[str, str]().join(APP, "a", write, places=(), size=1, at_once=1, unheard=forgotten) == "a"
 
 
 async def test_who_leaves_takes_along_what_waits_and_nothing_of_the_others() -> None:
@@ -174,22 +180,26 @@ async def test_who_leaves_takes_along_what_waits_and_nothing_of_the_others() -> 
     assert await ended(*joining(groups, writer, "e")) == ["E"]
 
 
-async def test_what_goes_on_undisturbed_ends_without_its_caller() -> None:
-    groups, done = Groups[str, str](), asyncio.Event()
-    gate = asyncio.Event()
+async def test_the_answer_to_who_has_left_is_not_lost() -> None:
+    groups, writer, lost = Groups[str, str](), Writer(), list[str]()
 
-    async def work() -> None:
-        await gate.wait()
-        done.set()
+    async def unheard(answer: str) -> None:
+        lost.append(answer)
 
-    caller = asyncio.create_task(groups.undisturbed(work()))
+    async def caller(request: str) -> str:
+        return await groups.join(APP, request, writer, places={APP}, size=1, at_once=1, unheard=unheard)
+
+    early, late, bad, there = [asyncio.create_task(caller(each)) for each in ("a", "b", "bad c", "d")]
     await settle()
-    caller.cancel()
+    early.cancel()
+    bad.cancel()
+    writer.gate.set()
+    while not there.done():
+        await asyncio.sleep(0)
+        late.cancel()  # also between the answer and its arrival
     await settle()
-    assert caller.cancelled()
-    gate.set()
-    await settle()
-    assert done.is_set()
+    assert await ended(early, late, bad, there) == ["CancelledError"] * 3 + ["D"]
+    assert sorted(lost) == ["A", "B"]
 
 
 # New events
@@ -368,17 +378,17 @@ async def test_a_key_that_another_process_uses_meanwhile_is_a_replay(stage: Stag
 async def test_a_commit_without_an_answer_fails_the_group_and_its_keys_tell_what_happened(
     stage: Stage, storage: Storage
 ) -> None:
-    commit = unit_of_work._commit
+    write = events._write
 
-    async def unanswered(transaction: Any) -> None:
-        await commit(transaction)
+    async def unanswered(*request: Any) -> None:
+        await write(*request)
         raise Unacknowledged("the line is dead")
 
     def calls() -> list[Any]:
         return [create(stage, stage.draft(f"Nr {number}"), idempotency_key=f"k{number}") for number in range(3)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unit_of_work, "_commit", unanswered)
+        patch.setattr(events, "_write", unanswered)
         assert outcomes(await together(*calls())) == ["Unacknowledged"] * 3
     assert outcomes(await together(*calls())) == ["done"] * 3
     assert (await count_rows(storage.database))["event"] == 3
@@ -522,5 +532,34 @@ async def test_a_single_write_takes_no_statement_too_many(stage: Stage, database
     known = [statement.split("(")[0].split(" FROM")[0][:40] for statement, _ in statements]
     expected = ["BEGIN IMMEDIATE", "SELECT calendar", "INSERT INTO event ", "INSERT INTO change "]
     if not database.is_sqlite:
-        expected = ["SELECT set_config", "SELECT calendar", "WITH w0 AS "]
+        expected = ["SELECT calendar", "WITH w0 AS "]
     assert [found[: len(wanted)] for found, wanted in zip(known, expected, strict=True)] == expected
+
+
+async def test_a_commit_that_fails_is_told_from_a_statement_that_does(storage: Storage, app_id: UUID) -> None:
+    def away(*_connection: object) -> None:
+        raise OSError("the line is dead")
+
+    engine = storage.database.writer.sync_engine
+    for moment, expected in (("commit", Unacknowledged), ("before_cursor_execute", Unavailable)):
+        listen.listen(engine, moment, away)
+        with pytest.raises(Unavailable) as caught:
+            await add_calendar(storage, app_id)
+        listen.remove(engine, moment, away)
+        assert type(caught.value) is expected
+    await add_calendar(storage, app_id)
+    assert (await count_rows(storage.database))["calendar"] == 1
+
+
+async def test_a_caller_who_leaves_during_the_write_holds_no_lane(stage: Stage) -> None:
+    over = asyncio.Event()
+    stage.services = replace(stage.services, wake_worker=over.set)
+    caller = asyncio.create_task(create(stage, stage.draft(), sync_now=True))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await over.wait()  # the write comes to its end without its caller
+    await stage.turn()
+    assert (await count_rows(stage.storage.database))["outbox"] == 0

@@ -178,6 +178,7 @@ async def test_a_connection_that_is_lost_is_unavailable_once(database: Database,
     async def lose_it() -> None:
         idle = "datname = current_database() AND state = 'idle in transaction'"
         async with storage.system() as system:
+            await system.apps()
             async with database.writer.connect() as other:
                 await other.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {idle}"))
             await system.apps()
