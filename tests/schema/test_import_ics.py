@@ -243,7 +243,7 @@ NO_CALENDARS = {
     calendar(*[event(f"e{number}") for number in range(MAX_ENTRIES + 1)]): (
         "The calendar has 5,001 entries, more than the 5,000 that are taken at once."
     ),
-    calendar(*[event(f"h{number}", "RRULE:FREQ=HOURLY") for number in range(7)]): (
+    calendar(*[event(f"h{number}", "RRULE:FREQ=HOURLY") for number in range(16)]): (
         "Its series take place more than 30,000 times: import them in several files."
     ),
     "x" * (MAX_BYTES + 1): "The file has 5,242,881 bytes: more than the 5,242,880 that are taken at once.",
