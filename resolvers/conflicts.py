@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from kalends.domain.ids import uuid7
 from kalends.domain.merge import Agreement
 from kalends.domain.reconcile import settle
 from kalends.domain.sync import Conflict, Link
+from resolvers.events import Preview, preview
 from resolvers.holding import wake
 from resolvers.services import Services
 from resolvers.sync import after_commit, enqueue
+from storage.calendars import BookedCalendar
 from storage.changes import Operation
 from storage.links import Counterpart
 from storage.unit_of_work import UnitOfWork
@@ -30,6 +32,23 @@ class Keep(StrEnum):
     BOTH = "BOTH"  # theirs stays in this event, ours goes into a new one
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a conflict, or in a dry run would: the event and, where both are kept, the new one beside it.
+
+    `decided` is whether there was one.
+    """
+
+    event: Event
+    second: Event | None = None
+    previews: tuple[Preview, ...] = ()
+    decided: bool = True
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a dry run."""
+
+
 async def resolve_conflict(
     services: Services,
     principal: Principal,
@@ -37,34 +56,55 @@ async def resolve_conflict(
     keep: Keep,
     *,
     expected_version: int | None = None,
-) -> tuple[Event, Event | None]:
-    """Decide a conflict; return the event and, where both are kept, the new one beside it.
+    dry_run: bool = False,
+) -> Settled:
+    """Decide a conflict.
 
     An event without a conflict stays as it is. Where the provider's copy has changed once more since, the next look may
-    find another conflict.
+    find another conflict. A dry run is the decision, taken back.
     """
     require(principal, Scope.WRITE_EVENTS)
+    try:
+        async with services.storage.writing(principal.app_id) as work:
+            settled, place = await _settle(services, work, principal, event_id, keep, expected_version)
+            if dry_run:
+                raise _TakenBack
+            both = [each for each in (settled.event, settled.second) if each is not None and settled.decided]
+            enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, both, take=False)
+    except _TakenBack:
+        return settled
+    await after_commit(services, principal.app_id, enqueued, at_once=False)
+    return replace(settled, previews=())
+
+
+async def _settle(
+    services: Services,
+    work: UnitOfWork,
+    principal: Principal,
+    event_id: UUID | None,
+    keep: Keep,
+    expected_version: int | None,
+) -> tuple[Settled, BookedCalendar]:
     missing = Refused(NotFound(path=("event_id",), message="There is no such event."))
     if event_id is None:
         raise missing
-    async with services.storage.writing(principal.app_id) as work:
-        found = await work.events.with_tombstones([event_id])
-        if not found or found[0].deleted_at is not None:
-            raise missing
-        calendar = (await work.calendars.book([found[0].calendar_id], alone=False))[found[0].calendar_id].calendar
-        event = (await work.events.with_tombstones([event_id], lock=True))[0]
-        link = (await work.links.many([event_id], lock=True)).get(event_id)
-        if expected_version is not None and expected_version != event.version:
-            message = f"The event is at version {event.version}, not {expected_version}: read it again."
-            raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=event.version))
-        if link is None or link.conflict is None or link.agreed is None:
-            return event, None
-        second = await _second(services, work, principal, calendar, event) if keep is Keep.BOTH else None
-        event = await _resolved(services, work, principal, event, link, link.agreed, link.conflict, keep)
-        both = [event] if second is None else [event, second]
-        enqueued = await enqueue(services, work, {calendar.id: calendar}, both, take=False)
-    await after_commit(services, principal.app_id, enqueued, at_once=False)
-    return event, second
+    found = await work.events.with_tombstones([event_id])
+    if not found or found[0].deleted_at is not None:
+        raise missing
+    place = (await work.calendars.book([found[0].calendar_id], alone=False))[found[0].calendar_id]
+    event = (await work.events.with_tombstones([event_id], lock=True))[0]
+    link = (await work.links.many([event_id], lock=True)).get(event_id)
+    if expected_version is not None and expected_version != event.version:
+        message = f"The event is at version {event.version}, not {expected_version}: read it again."
+        raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=event.version))
+    if link is None or link.conflict is None or link.agreed is None:
+        return Settled(event, decided=False), place
+    second = await _second(services, work, principal, place.calendar, event) if keep is Keep.BOTH else None
+    after = await _resolved(services, work, principal, event, link, link.agreed, link.conflict, keep)
+    previews = [preview(services, event, after, place)]
+    if second is not None:
+        previews.append(preview(services, None, second, place))
+    return Settled(after, second, tuple(previews)), place
 
 
 async def _resolved(

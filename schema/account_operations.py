@@ -14,6 +14,7 @@ from resolvers.linking import Subscription
 from schema.accounts import Account, RemoteCalendar
 from schema.calendars import ERRORS, Calendar
 from schema.context import Info
+from schema.dry_runs import DryRun
 from schema.enums import Keep
 from schema.errors import (
     InUseError,
@@ -24,7 +25,7 @@ from schema.errors import (
     StaleVersionError,
     user_errors,
 )
-from schema.event_inputs import EXPECTED_VERSION
+from schema.event_inputs import DRY_RUN, EXPECTED_VERSION
 from schema.events import Event
 from schema.scalars import TimeZone, optional_id, zone_name
 
@@ -86,6 +87,7 @@ class ResolveSyncConflictInput:
     event_id: strawberry.ID = strawberry.field(description="The event.")
     keep: Keep = strawberry.field(description="Whose change counts.")
     expected_version: int | None = strawberry.field(default=None, description=EXPECTED_VERSION)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 ConnectAccountError = Annotated[
@@ -179,6 +181,9 @@ class ResolveSyncConflictPayload:
     event: Event | None = strawberry.field(default=None, description="The event as it is stored now.")
     copy: Event | None = strawberry.field(
         default=None, description="What it said here, in an event of its own: where both were kept."
+    )
+    dry_runs: list[DryRun] = strawberry.field(
+        default_factory=list, description="What the provider would get, for each event that would change; in a dry run."
     )
     errors: list[ResolveSyncConflictError] = strawberry.field(default_factory=list, description=ERRORS)
 
@@ -316,16 +321,21 @@ class AccountMutation:
     ) -> ResolveSyncConflictPayload:
         """Decide a conflict."""
         try:
-            event, copy = await resolve_conflict(
+            settled = await resolve_conflict(
                 info.context.services,
                 info.context.actor,
                 parse_id(input.event_id),
                 input.keep,
                 expected_version=input.expected_version,
+                dry_run=input.dry_run,
             )
         except Refused as refused:
             return ResolveSyncConflictPayload(errors=user_errors(refused))
-        return ResolveSyncConflictPayload(event=Event.of(event), copy=None if copy is None else Event.of(copy))
+        return ResolveSyncConflictPayload(
+            event=Event.of(settled.event),
+            copy=None if settled.second is None else Event.of(settled.second),
+            dry_runs=[DryRun.of(each) for each in settled.previews],
+        )
 
     @strawberry.mutation(
         description="Let deletions through that a provider has made and that were so many that they wait for a person: "

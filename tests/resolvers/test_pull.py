@@ -284,7 +284,8 @@ async def test_a_decision_holds_for_what_clashes_and_keeps_the_rest_of_both(
     there: There, keep: Keep, summary: str
 ) -> None:
     event = await in_conflict(there)
-    resolved, second = await resolve_conflict(there.stage.services, there.stage.principal, event.id, keep)
+    settled = await resolve_conflict(there.stage.services, there.stage.principal, event.id, keep)
+    resolved, second = settled.event, settled.second
     assert second is None
     await look(there.stage)
     for content in (
@@ -298,7 +299,8 @@ async def test_a_decision_holds_for_what_clashes_and_keeps_the_rest_of_both(
 
 async def test_both_sides_can_be_kept_as_two_events(there: There) -> None:
     event = await in_conflict(there)
-    resolved, second = await resolve_conflict(there.stage.services, there.stage.principal, event.id, Keep.BOTH)
+    settled = await resolve_conflict(there.stage.services, there.stage.principal, event.id, Keep.BOTH)
+    resolved, second = settled.event, settled.second
     assert second is not None
     assert (resolved.content.summary, second.content.summary) == ("Theirs", "Ours")
     await look(there.stage)

@@ -122,6 +122,16 @@ async def test_a_decision_about_another_version_is_refused(disputed: Disputed) -
     assert await disputed.status() == "PENDING"
 
 
+@pytest.mark.parametrize(("keep", "titles"), [("OURS", ["Ours"]), ("THEIRS", ["Theirs"]), ("BOTH", ["Theirs", "Ours"])])
+async def test_a_decision_can_be_tried_out(disputed: Disputed, keep: str, titles: list[str]) -> None:
+    before = await dump(disputed.house.database)
+    payload = await disputed.decide(keep, dryRun=True)
+    assert payload["event"]["what"] == titles[0]
+    assert [run["payload"]["summary"] for run in payload["dryRuns"]] == titles
+    assert await dump(disputed.house.database) == before
+    assert await disputed.status() == "CONFLICT"
+
+
 async def test_a_decision_where_there_is_no_conflict_does_nothing(house: House, ours: Tenant) -> None:
     calendar, _ = await sandbox_of(house, ours)
     synced = await ours.create(calendarId=str(calendar.id), syncProvider=True)
