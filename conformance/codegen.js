@@ -15,8 +15,10 @@ export default {
         scalars: {
           Date: 'string',
           DateTime: 'string',
+          Duration: 'string',
           EmailAddress: 'string',
           JSON: 'unknown',
+          LocalTime: 'string',
           Metadata: 'Record<string, string>',
           TimeZone: 'string',
           _Any: 'unknown',

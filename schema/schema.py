@@ -49,6 +49,10 @@ FEDERATION_DIRECTIVES = {
 }
 LINK_PURPOSES = {"SECURITY": "To refuse what must not be seen.", "EXECUTION": "To answer rightly."}
 
+# Strawberry prints the directive without saying what it means (https://spec.graphql.org/September2025/#sec--oneOf).
+ONE_OF = "directive @oneOf on INPUT_OBJECT"
+ONE_OF_MEANS = '"""Exactly one field of the input is given, and it is not null."""'
+
 # For whoever lints the exported file with stock rules; conformance/ ignores it, and names each exception itself.
 LINT_NOTE = (
     "# eslint-disable @graphql-eslint/strict-id-in-types, @graphql-eslint/naming-convention "
@@ -62,6 +66,7 @@ class Schema(strawberry.federation.Schema):
     def as_str(self) -> str:
         """Return the schema as a file that is complete in itself: Strawberry leaves out what a gateway knows anyway."""
         text, graphql = super().as_str(), self._schema
+        text = text.replace(ONE_OF, f"{ONE_OF_MEANS}\n{ONE_OF}")
         directives = [print_directive(each) for each in graphql.directives if each.name in FEDERATION_DIRECTIVES]
         types = [print_type(graphql.type_map[name]) for name in FEDERATION_TYPES if "__" in name]
         return "\n\n".join([LINT_NOTE, text, *directives, *types])

@@ -13,6 +13,7 @@ export function explain(refusal: Refusal): string {
       return `calendar ${refusal.calendarId} takes no events`;
     case 'TimeConflictError':
       return `taken by ${refusal.conflicts.map((event) => event.what).join(', ')}`;
+    case 'NotAvailableError':
     case 'IdempotencyKeyReusedError':
       return refusal.message;
     default:
