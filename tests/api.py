@@ -245,11 +245,12 @@ Builders = Mapping[str, Callable[[Surroundings], Provider]]
 
 
 async def build_house(database: Database, clock: Clock, *, providers: Builders | None = None, **settings: Any) -> House:
-    """Start a server on a migrated database. The worker is off: tests drive it.
+    """Start a server on a migrated database. The worker is off: tests drive it, and no busy machine ends an operation.
 
     `providers` are registered beside those that are installed, or in their place.
     """
-    chosen = Settings(**{"worker": False, "limit_cost": 10**9, "limit_fields": 10**4, "limit_tokens": 10**5} | settings)
+    generous = {"limit_cost": 10**9, "limit_fields": 10**4, "limit_tokens": 10**5, "limit_operation_seconds": 60}
+    chosen = Settings(**{"worker": False} | generous | settings)
     others = [_Point(name, builder) for name, builder in (providers or {}).items()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "entry_points", lambda **group: [*installed_providers(**group), *others])

@@ -64,7 +64,9 @@ async def test_every_change_can_be_pushed_at_once(house: House, ours: Tenant) ->
     assert tables["event"] == tables["link"] == tables["outbox"] == []
 
 
-async def test_a_batch_is_pushed_at_once(house: House, ours: Tenant) -> None:
+async def test_a_batch_is_pushed_at_once(database: Database, clock: Clock) -> None:
+    house = await build_house(database, clock)  # a patient one
+    ours = house.ours
     events = [ours.event(NOW + n * HOUR, calendarId=str(ours.sandbox.id), what=f"Nr {n}") for n in range(3)]
     payload = await ours.api.done("createEvents", input={"events": events, "syncProvider": True})
     assert [each["sync"]["status"] for each in payload["events"]] == ["SYNCED"] * 3
