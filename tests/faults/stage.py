@@ -46,6 +46,7 @@ SETTINGS: dict[str, object] = {
 }
 TEN_PERCENT = Faults(0.005, unavailable=0.04, throttled=0.02, reply_lost=0.02, half_body=0.015, hang=0.005)
 READY_SECONDS, DRAIN_SECONDS = 120, 180
+_MIGRATING = asyncio.Lock()  # alembic keeps what it is at in its modules
 DEFECTS = ("worker.defect", "provider.defect", "unexpected error", "worker.swept")
 
 
@@ -67,7 +68,8 @@ async def _founded(url: str) -> str:
     """Migrate a database, create an app in it and return its key."""
     database = Database(url)
     try:
-        await migrate(database, at=utc_now())
+        async with _MIGRATING:
+            await migrate(database, at=utc_now())
         services = Services(Storage(database), Registry({}))
         app = await create_app(services, "Faults")
         made = await create_key(services, operator(app.id), name="Faults", scopes=list(Scope))
