@@ -68,6 +68,7 @@ class Entry:
     writes: int = 0  # that its provider needed to hear of
     sayings: list[Saying] = field(default_factory=list)
     deletions: list[Said] = field(default_factory=list)  # what those who deleted it saw
+    ended: list[Said] = field(default_factory=list)  # those of them that must count, where they knew all
     rejected: set[tuple[str, Any]] = field(default_factory=set)  # values against which somebody has decided
 
     def begins(self) -> None:
@@ -81,10 +82,12 @@ class Entry:
         self.writes += not there
         self.sayings += [Saying(name, value, over[name], there) for name, value in values.items()]
 
-    def ends(self, saw: Said, *, there: bool) -> None:
-        """Note a deletion."""
+    def ends(self, saw: Said, *, there: bool, surely: bool = True) -> None:
+        """Note a deletion; `surely` where Kalends can know all that whoever deleted it knew."""
         self.writes += not there
         self.deletions.append(dict(saw))
+        if surely:
+            self.ended.append(dict(saw))
 
     def rejects(self, names: Sequence[str], values: Said) -> None:
         """Note that somebody has decided against values."""

@@ -100,6 +100,17 @@ class Observer:
             return [(str(row.calendar_id), row.held) for row in rows]
 
     @patient
+    async def answered(self, key: str) -> bool:
+        """Tell whether every write of the event in whose description a key stands has been answered."""
+        async with self.database.reader.connect() as connection:
+            ours = LINKS.join(EVENTS, (EVENTS.c.app_id == LINKS.c.app_id) & (EVENTS.c.id == LINKS.c.event_id))
+            query = select(LINKS.c.sent, LINKS.c.agreed).select_from(ours)
+            rows = (
+                await connection.execute(query.where(EVENTS.c.description.endswith(f"[{key}]", autoescape=True)))
+            ).all()
+            return bool(rows) and all(row.sent is None and row.agreed is not None for row in rows)
+
+    @patient
     async def imported(self, key: str) -> str | None:
         """Return the event of ours in whose description a key stands."""
         async with self.database.reader.connect() as connection:

@@ -23,9 +23,10 @@ _CLOCK = {"start", "end", "timeZone", "allDay"}
 class People:
     """People at the provider. They write under an etag, so that they have seen what they replace."""
 
-    def __init__(self, place: Place, ledger: Ledger) -> None:
+    def __init__(self, place: Place, ledger: Ledger, observer: Observer) -> None:
         self._place = place
         self._ledger = ledger
+        self._observer = observer
         self._chance = ledger.chance
 
     async def act(self) -> None:
@@ -58,11 +59,14 @@ class People:
             entry.says(values, copy.said, there=True)
 
     async def remove(self, seen: Copy) -> None:
-        """Delete an event."""
+        """Delete an event. Where Kalends has not heard an answer, it cannot tell what whoever deleted it had seen."""
         copy = await self._fresh(seen)
         entry = None if copy is None else self._ledger.of(copy.description)
-        if copy is not None and entry is not None and await self._place.remove(copy):
-            entry.ends(copy.said, there=True)
+        if copy is None or entry is None:
+            return
+        surely = await self._observer.answered(entry.key)
+        if await self._place.remove(copy):
+            entry.ends(copy.said, there=True, surely=surely)
 
     async def _fresh(self, copy: Copy) -> Copy | None:
         return copy if copy.etag else await self._place.look(copy)

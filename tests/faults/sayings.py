@@ -40,7 +40,7 @@ def outlived(entry: Entry) -> bool:
 
     A change of which whoever deleted it did not know brings an event back.
     """
-    return any(_knew_all(entry, saw) for saw in entry.deletions)
+    return any(_knew_all(entry, saw) for saw in entry.ended)
 
 
 def _knew_all(entry: Entry, saw: Said) -> bool:

@@ -132,7 +132,7 @@ class Stage:
         self.server = self._process("server", [KALENDS, "serve", "--host", HOST, "--port", str(port)])
         await self.server.start()
         self.client = Client(around.kalends, token, CONNECTIONS + 2)
-        self.people = People(self.place, self.ledger)
+        self.people = People(self.place, self.ledger, self.observer)
         self.callers = Callers(self.client, self.place, self.ledger, self.people, self.observer)
         self.decider = Decider(self.client, self.ledger, self.observer)
         await self.ready()
