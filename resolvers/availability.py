@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from kalends.domain.access import Principal, require_busy
 from kalends.domain.availability import MAX_LENGTH, Need, Role, Search
 from kalends.domain.calendars import Freshness, Resource, StalePolicy
-from kalends.domain.errors import CalendarsStale, InvalidInput, Malformed, NotFound, Problem, Refused
-from kalends.domain.profiles import Conditions, ConditionsDraft, Profile, bounded, invalid
-from kalends.domain.time import ZONE, TimeSpan
-from kalends.domain.values import DATE_TIME
+from kalends.domain.errors import CalendarsStale, InvalidInput, Malformed, NotFound, Problem, Refused, invalid
+from kalends.domain.profiles import Conditions, ConditionsDraft, Profile, bounded
+from kalends.domain.time import ZONE, TimeSpan, read_window
 from resolvers.freebusy import Ids, problems_of, too_many, unknown
 from resolvers.services import Services
 from resolvers.timetables import Known, read
@@ -64,9 +63,9 @@ async def availability(services: Services, principal: Principal, draft: Availabi
     async with services.storage.reading(principal.app_id) as work:
         resources = {each.id: each for each in await work.resources.many(ids)}
         conditions = await _conditions(work, draft, resources, problems)
-        window = None if problems else _window(draft)
-        if problems or window is None or not isinstance(draft.length, timedelta):
+        if problems or not isinstance(draft.length, timedelta):
             raise Refused(*problems)
+        window = read_window(draft.start, draft.end)
         known = await read(work, resources, [_around(window, conditions.values())])
     return _answer(draft, resources, conditions, known, window, draft.length, services.clock())
 
@@ -115,12 +114,10 @@ def _problems_with(draft: AvailabilityDraft) -> list[Problem]:
     taken = [each for each in _all_ids(draft) if each is not None]
     if len(set(taken)) < len(taken):
         problems.append(invalid("roles", "each resource once"))
-    for name, value in (("from", draft.start), ("to", draft.end)):
-        if not isinstance(value, datetime):
-            problems.append(invalid(name, DATE_TIME))
-    if isinstance(draft.start, datetime) and isinstance(draft.end, datetime):
-        window = _window(draft)
-        problems += problems_of(window) if window else [invalid("to", "a time after `from`")]
+    try:
+        problems += problems_of(read_window(draft.start, draft.end))
+    except Refused as refused:
+        problems += refused.problems
     problems += bounded("length", draft.length, least=LEAST_STEP, most=MAX_LENGTH)
     problems += bounded("increment", draft.increment, least=LEAST_STEP, most=MOST_STEP)
     if isinstance(draft.tzid, Malformed):
@@ -140,13 +137,6 @@ def _problems_with_role(role: RoleDraft) -> list[Problem]:
 
 def _all_ids(draft: AvailabilityDraft) -> list[UUID | None]:
     return [each for role in draft.roles for each in role.resource_ids]
-
-
-def _window(draft: AvailabilityDraft) -> TimeSpan | None:
-    if not isinstance(draft.start, datetime) or not isinstance(draft.end, datetime):
-        return None
-    start, end = draft.start.astimezone(UTC), draft.end.astimezone(UTC)
-    return TimeSpan(start, end) if start < end else None
 
 
 def _around(window: TimeSpan, conditions: Collection[Conditions]) -> TimeSpan:

@@ -20,7 +20,7 @@ from kalends.domain.calendars import (
     StalePolicy,
 )
 from kalends.domain.drafts import checked
-from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused
+from kalends.domain.errors import InUse, InvalidInput, Malformed, NotFound, Problem, Refused, invalid
 from kalends.domain.events import in_zone
 from kalends.domain.ids import uuid7
 from kalends.domain.time import ZONE
@@ -242,8 +242,7 @@ def _stale_after(problems: list[Problem], seconds: int) -> timedelta:
     if LEAST_STALE_AFTER <= after <= MOST_STALE_AFTER:
         return after
     least, most = (int(each.total_seconds()) for each in (LEAST_STALE_AFTER, MOST_STALE_AFTER))
-    expected = f"{least:,} to {most:,} seconds"
-    problems.append(InvalidInput(path=("stale_after",), message=f"Expected {expected}.", expected=expected))
+    problems.append(invalid("stale_after", f"{least:,} to {most:,} seconds"))
     return STALE_AFTER
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.drafts import EventChanges, revised, with_partstat
-from kalends.domain.errors import InvalidInput, NotFound, Refused, StaleVersion
+from kalends.domain.errors import NotFound, Refused, invalid
 from kalends.domain.events import Event, EventContent, EventState, EventStatus, Partstat
 from kalends.domain.ids import EventRef, uuid7
 from kalends.domain.recurrence import occurs
@@ -92,8 +92,7 @@ async def update_event(
         return revised(state, changes, calendar_tzid=place.calendar.tzid, owner=place.owner, seen_at=seen_at)
 
     if target.extent is RecurrenceScope.THIS and "recurrence" in changes:
-        expected = "no recurrence for one occurrence alone"
-        raise Refused(InvalidInput(path=("recurrence",), message=f"Expected {expected}.", expected=expected))
+        raise Refused(invalid("recurrence", "no recurrence for one occurrence alone"))
     return await _change(services, principal, target, change, manner)
 
 
@@ -154,8 +153,7 @@ def _steps(event: Event, target: Target, change: _Change | None, place: BookedCa
     named = target.ref.recurrence_id if target.ref else None
     if named is None:
         if scope is not RecurrenceScope.ALL:
-            expected = "the id of an occurrence of a series, for anything but ALL"
-            raise Refused(InvalidInput(path=("scope",), message=f"Expected {expected}.", expected=expected))
+            raise Refused(invalid("scope", "the id of an occurrence of a series, for anything but ALL"))
         after = event.deleted(at) if change is None else event.became(change(state, place, None), at=at)
         return [_Step(event, after)]
     occurrence = occurrence_of(state, named)
@@ -171,7 +169,8 @@ def _steps(event: Event, target: Target, change: _Change | None, place: BookedCa
         return [_Step(event, after)]
     steps = [_Step(event, _left(event, earlier, at))]
     if change is not None:
-        steps.append(_Step(None, _begun(event, change(later, place, occurrence.when), at)))
+        goes_on = change(later, place, occurrence.when)
+        steps.append(_Step(None, Event.new(uuid7(), event.calendar_id, goes_on, at=at)))
     return steps
 
 
@@ -180,23 +179,6 @@ def _left(event: Event, state: EventState, at: datetime) -> Event:
     if state.recurrence is not None and not occurs(state.when, state.recurrence):
         return event.deleted(at)
     return event.became(state, at=at)
-
-
-def _begun(event: Event, state: EventState, at: datetime) -> Event:
-    """Return the event that goes on where a series was split."""
-    new = uuid7()
-    return replace(
-        event,
-        id=new,
-        uid=f"{new}@kalends",
-        when=state.when,
-        content=state.content,
-        recurrence=state.recurrence,
-        version=1,
-        sequence=0,
-        created_at=at,
-        updated_at=at,
-    )
 
 
 async def _guarded(work: UnitOfWork, principal: Principal, steps: Sequence[_Step]) -> list[Event]:
@@ -248,7 +230,5 @@ async def _held(work: UnitOfWork, target: Target) -> tuple[Event, BookedCalendar
     place, event = found[calendar_id], await work.events.get(event_id, lock=True)
     if (closed := place.calendar.closed("id")) is not None:
         raise Refused(closed)
-    if target.expected_version is not None and target.expected_version != event.version:
-        message = f"The event is at version {event.version}, not {target.expected_version}: read it again."
-        raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=event.version))
+    event.require_version(target.expected_version)
     return event, place

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from kalends.domain.access import Principal, Scope, require
 from kalends.domain.calendars import Calendar
-from kalends.domain.errors import NotFound, Refused, StaleVersion
+from kalends.domain.errors import NotFound, Refused
 from kalends.domain.events import Event
 from kalends.domain.ids import uuid7
 from kalends.domain.merge import Agreement
@@ -18,7 +18,6 @@ from resolvers.events import Preview, preview
 from resolvers.holding import wake
 from resolvers.services import Services
 from resolvers.sync import after_commit, enqueue
-from storage.calendars import BookedCalendar
 from storage.changes import Operation
 from storage.links import Counterpart
 from storage.unit_of_work import UnitOfWork
@@ -34,19 +33,11 @@ class Keep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a conflict, or in a dry run would: the event and, where both are kept, the new one beside it.
-
-    `decided` is whether there was one.
-    """
+    """What became of a conflict, or in a dry run would: the event and, where both are kept, the new one beside it."""
 
     event: Event
     second: Event | None = None
     previews: tuple[Preview, ...] = ()
-    decided: bool = True
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a dry run."""
 
 
 async def resolve_conflict(
@@ -64,47 +55,30 @@ async def resolve_conflict(
     find another conflict. A dry run is the decision, taken back.
     """
     require(principal, Scope.WRITE_EVENTS)
-    try:
-        async with services.storage.writing(principal.app_id) as work:
-            settled, place = await _settle(services, work, principal, event_id, keep, expected_version)
-            if dry_run:
-                raise _TakenBack
-            both = [each for each in (settled.event, settled.second) if each is not None and settled.decided]
-            enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, both, take=False)
-    except _TakenBack:
-        return settled
-    await after_commit(services, principal.app_id, enqueued, at_once=False)
-    return replace(settled, previews=())
-
-
-async def _settle(
-    services: Services,
-    work: UnitOfWork,
-    principal: Principal,
-    event_id: UUID | None,
-    keep: Keep,
-    expected_version: int | None,
-) -> tuple[Settled, BookedCalendar]:
     missing = Refused(NotFound(path=("event_id",), message="There is no such event."))
     if event_id is None:
         raise missing
-    found = await work.events.with_tombstones([event_id])
-    if not found or found[0].deleted_at is not None:
-        raise missing
-    place = (await work.calendars.book([found[0].calendar_id], alone=False))[found[0].calendar_id]
-    event = (await work.events.with_tombstones([event_id], lock=True))[0]
-    link = (await work.links.many([event_id], lock=True)).get(event_id)
-    if expected_version is not None and expected_version != event.version:
-        message = f"The event is at version {event.version}, not {expected_version}: read it again."
-        raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=event.version))
-    if link is None or link.conflict is None or link.agreed is None:
-        return Settled(event, decided=False), place
-    second = await _second(services, work, principal, place.calendar, event) if keep is Keep.BOTH else None
-    after = await _resolved(services, work, principal, event, link, link.agreed, link.conflict, keep)
-    previews = [preview(services, event, after, place)]
-    if second is not None:
-        previews.append(preview(services, None, second, place))
-    return Settled(after, second, tuple(previews)), place
+    storage = services.storage
+    async with (storage.trying if dry_run else storage.writing)(principal.app_id) as work:
+        found = await work.events.with_tombstones([event_id])
+        if not found or found[0].deleted_at is not None:
+            raise missing
+        place = (await work.calendars.book([found[0].calendar_id], alone=False))[found[0].calendar_id]
+        event = (await work.events.with_tombstones([event_id], lock=True))[0]
+        link = (await work.links.many([event_id], lock=True)).get(event_id)
+        event.require_version(expected_version)
+        if link is None or link.conflict is None or link.agreed is None:
+            return Settled(event)
+        second = await _second(services, work, principal, event) if keep is Keep.BOTH else None
+        after = await _resolved(services, work, principal, event, link, link.agreed, link.conflict, keep)
+        if dry_run:
+            previews = [preview(services, event, after, place)]
+            previews += [preview(services, None, second, place)] if second is not None else []
+            return Settled(after, second, tuple(previews))
+        both = [after] if second is None else [after, second]
+        enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, both, take=False)
+    await after_commit(services, principal.app_id, enqueued, at_once=False)
+    return Settled(after, second)
 
 
 async def _resolved(
@@ -135,23 +109,10 @@ async def _resolved(
     return after
 
 
-async def _second(
-    services: Services, work: UnitOfWork, principal: Principal, calendar: Calendar, event: Event
-) -> Event:
+async def _second(services: Services, work: UnitOfWork, principal: Principal, event: Event) -> Event:
     """Store our side of a conflict as an event of its own."""
-    event_id, now = uuid7(), services.clock()
-    second = Event(
-        id=event_id,
-        calendar_id=calendar.id,
-        uid=f"{event_id}@kalends",
-        when=event.when,
-        content=replace(event.content, organizer=None),
-        version=1,
-        sequence=0,
-        created_at=now,
-        updated_at=now,
-        recurrence=event.recurrence,
-    )
+    state = replace(event.state, content=replace(event.content, organizer=None))
+    second = Event.new(uuid7(), event.calendar_id, state, at=services.clock())
     await work.events.add([second])
     await work.changes.note_events([second], Operation.CREATED, principal.name)
     return second

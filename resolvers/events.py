@@ -289,18 +289,7 @@ def _new_event(new: NewEvent, booked: Mapping[UUID, BookedCalendar], event_id: U
         problems.extend(refused.problems)
     if problems or place is None:
         raise Refused(*problems)
-    return Event(
-        id=event_id,
-        calendar_id=place.calendar.id,
-        uid=f"{event_id}@kalends",
-        when=state.when,
-        content=state.content,
-        version=1,
-        sequence=0,
-        created_at=now,
-        updated_at=now,
-        recurrence=state.recurrence,
-    )
+    return Event.new(event_id, place.calendar.id, state, at=now)
 
 
 def preview(services: Services, before: Event | None, after: Event, place: BookedCalendar) -> Preview:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
 from kalends.domain.access import Principal, require_busy
+from kalends.domain.availability import MAX_WINDOW
 from kalends.domain.busy import BusySpan, BusyTime, merged
 from kalends.domain.calendars import Freshness
-from kalends.domain.errors import InvalidInput, NotFound, Path, Problem, Refused
+from kalends.domain.errors import InvalidInput, NotFound, Path, Problem, Refused, invalid
 from kalends.domain.spans import span_of
 from kalends.domain.time import TimeSpan
 from resolvers.services import Services
 from storage.unit_of_work import UnitOfWork
 
 MAX_IDS = 1_000
-MAX_WINDOW = timedelta(days=366)
 
 Ids = Sequence[UUID | None]
 """Ids as a caller gave them; None stands for text that cannot be one."""
@@ -68,8 +67,7 @@ async def free_busy(
     require_busy(principal)
     problems = problems_of(window)
     if not calendar_ids and not resource_ids:
-        expected = "calendars, resources, or both"
-        problems.append(InvalidInput(path=("calendar_ids",), message=f"Expected {expected}.", expected=expected))
+        problems.append(invalid("calendar_ids", "calendars, resources, or both"))
     problems += too_many({"calendar_ids": calendar_ids, "resource_ids": resource_ids})
     if problems:
         raise Refused(*problems)
@@ -84,8 +82,7 @@ def problems_of(window: TimeSpan) -> list[Problem]:
     """Return what is wrong with a window."""
     if window.end - window.start <= MAX_WINDOW:
         return []
-    expected = f"at most {MAX_WINDOW.days} days after `from`"
-    return [InvalidInput(path=("to",), message=f"Expected {expected}.", expected=expected)]
+    return [invalid("to", f"at most {MAX_WINDOW.days} days after `from`")]
 
 
 def too_many(ids: dict[str, Ids]) -> list[Problem]:

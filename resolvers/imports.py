@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,8 @@ from kalends.domain.errors import InvalidInput, NotFound, Problem, Refused
 from kalends.domain.events import ConflictPolicy, Event, EventContent, EventState, unfit
 from kalends.domain.ids import uuid7
 from kalends.domain.merge import same
-from kalends.domain.recurrence import Override, Recurrence, expanded, occurrence_at
+from kalends.domain.recurrence import expanded, occurrence_at
+from kalends.domain.series import with_contents
 from kalends.domain.sync import SyncWarning
 from providers.ical.intake import Entry, Intake, taken_in
 from providers.ical.lines import Unreadable
@@ -22,7 +23,7 @@ from providers.ical.people import Owner
 from providers.ical.read import differing
 from resolvers.guard import conflicts_of
 from resolvers.services import Services
-from resolvers.sync import after_commit, enqueue
+from resolvers.sync import Enqueued, after_commit, enqueue
 from storage.calendars import BookedCalendar
 from storage.changes import Operation
 from storage.unit_of_work import UnitOfWork
@@ -74,10 +75,6 @@ class Imported:
         return sum(each.outcome is outcome for each in self.events)
 
 
-class _TakenBack(Exception):
-    """Ends the transaction of a dry run."""
-
-
 async def import_ics(
     services: Services,
     principal: Principal,
@@ -102,18 +99,16 @@ async def import_ics(
     at = services.clock()
     intake = await asyncio.to_thread(_read, data, place, at)
     imported = Imported()
-    try:
-        async with services.storage.writing(principal.app_id) as work:
-            before, place = place, await _place(work, calendar_id, alone=True)
-            if _read_for(place) != _read_for(before):  # somebody has moved the calendar since
-                intake = await asyncio.to_thread(_read, data, place, at)
-            await _Import(work, principal, place, on_conflict, at, imported).run(intake)
-            if dry_run:
-                raise _TakenBack
+    enqueued = Enqueued()
+    storage = services.storage
+    async with (storage.trying if dry_run else storage.writing)(principal.app_id) as work:
+        before, place = place, await _place(work, calendar_id, alone=True)
+        if _read_for(place) != _read_for(before):  # somebody has moved the calendar since
+            intake = await asyncio.to_thread(_read, data, place, at)
+        await _Import(work, principal, place, on_conflict, at, imported).run(intake)
+        if not dry_run:
             changed = [each.event for each in imported.events if each.outcome is not ImportOutcome.UNCHANGED]
             enqueued = await enqueue(services, work, {place.calendar.id: place.calendar}, changed, take=False)
-    except _TakenBack:
-        return imported
     await after_commit(services, principal.app_id, enqueued, at_once=False)
     return imported
 
@@ -196,19 +191,9 @@ class _Import:
 
     def _created(self, entry: Entry) -> Event:
         policy = self.policy or ConflictPolicy.ALLOW
-        state = _with_content(entry.found.state, lambda content, _: replace(content, on_conflict=policy))
-        return Event(
-            id=uuid7(),
-            calendar_id=self.place.calendar.id,
-            uid=entry.uid,
-            when=state.when,
-            content=state.content,
-            version=1,
-            sequence=entry.group.sequence,
-            created_at=self.at,
-            updated_at=self.at,
-            recurrence=state.recurrence,
-        )
+        state = with_contents(entry.found.state, lambda content, _: replace(content, on_conflict=policy))
+        sequence = entry.group.sequence
+        return Event.new(uuid7(), self.place.calendar.id, state, at=self.at, uid=entry.uid, sequence=sequence)
 
     def _revised(self, before: Event, entry: Entry) -> Event:
         """Return the next version of an event that is there already; the same one where the file says nothing new."""
@@ -224,7 +209,7 @@ class _Import:
                 on_conflict=self.policy or former.on_conflict,
             )
 
-        state = _with_content(state, kept)
+        state = with_contents(state, kept)
         if same(state, before.state):
             return before
         after = before.became(state, at=self.at)
@@ -252,14 +237,3 @@ class _Import:
 
     def _fail(self, uid: str, problem: Problem) -> None:
         self.imported.failures.append(ImportFailure(uid, problem))
-
-
-def _with_content(state: EventState, change: Callable[[EventContent, datetime | None], EventContent]) -> EventState:
-    """Return a state whose content, and that of its overrides, was changed; they are named by their wall time."""
-    recurrence: Recurrence | None = state.recurrence
-    if recurrence is not None:
-        overrides = {
-            wall: Override(each.when, change(each.content, wall)) for wall, each in recurrence.overrides.items()
-        }
-        recurrence = replace(recurrence, overrides=overrides)
-    return EventState(state.when, change(state.content, None), recurrence)

@@ -218,19 +218,9 @@ async def _add(reading: _Round, work: UnitOfWork, new: Sequence[RemoteEvent]) ->
     for remote in new:
         if remote.state is None:
             continue
-        event_id, state = uuid7(), remote.state
-        event = Event(
-            id=event_id,
-            calendar_id=reading.calendar.id,
-            uid=(remote.uid or f"{event_id}@kalends")[:255],
-            when=state.when,
-            content=state.content,
-            version=1,
-            sequence=0,
-            created_at=at,
-            updated_at=at,
-            recurrence=state.recurrence,
-        )
+        state = remote.state
+        uid = remote.uid[:255] if remote.uid else None
+        event = Event.new(uuid7(), reading.calendar.id, state, at=at, uid=uid)
         agreed = Agreement(state, state)
         pairs.append(
             (event, Counterpart(remote.remote_id, remote.etag, remote.url, remote.uid, agreed, 0, remote.warnings))

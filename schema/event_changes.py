@@ -23,7 +23,7 @@ from schema.errors import (
     user_errors,
 )
 from schema.event_inputs import DRY_RUN, EXPECTED_VERSION, SCOPE, SYNC_PROVIDER, UpdateEventInput
-from schema.events import Event
+from schema.events import Event, distinct
 
 UpdateEventError = Annotated[
     InvalidInputError | NotFoundError | CalendarNotWritableError | TimeConflictError | StaleVersionError,
@@ -216,8 +216,7 @@ def _earlier(changed: Changed) -> Event | None:
 
 
 def _conflicts(changed: Changed) -> list[Event]:
-    found = {event.ref: event for event in changed.conflicts}
-    return [Event.of(event) for event in found.values()]
+    return distinct(changed.conflicts)
 
 
 def _dry_runs(changed: Changed) -> list[DryRun]:

@@ -27,7 +27,7 @@ from schema.errors import (
     user_errors,
 )
 from schema.event_inputs import CreateEventInput, CreateEventsInput
-from schema.events import Event, EventConnection, EventEdge
+from schema.events import Event, EventConnection, EventEdge, distinct
 from schema.pages import AFTER, DEFAULT_PAGE, FIRST, MAX_PAGE, cut, event_cursor, limit, read_event_cursor
 from schema.scalars import DateTime
 from schema.times import window
@@ -194,8 +194,7 @@ class EventMutation:
 
 
 def _conflicts(written: Written) -> list[Event]:
-    found = {event.ref: event for events in written.conflicts.values() for event in events}
-    return [Event.of(event) for event in found.values()]
+    return distinct(event for events in written.conflicts.values() for event in events)
 
 
 def _calendar_ids(ids: list[strawberry.ID] | None) -> list[UUID] | None:

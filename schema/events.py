@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
@@ -273,6 +274,11 @@ class Event:
             recurrence_id=moment(event.recurrence_id.replace(tzinfo=place)) if event.recurrence_id else None,
             _event=event,
         )
+
+
+def distinct(events: Iterable[domain.Event]) -> list[Event]:
+    """Return events in the API's words, each once."""
+    return [Event.of(event) for event in {event.ref: event for event in events}.values()]
 
 
 @strawberry.type(description="An event in a page.")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Self
 
 import strawberry
 
 from kalends.domain.access import Scope
+from kalends.domain.availability import MAX_WINDOW
 from kalends.domain.busy import BusySpan as MergedSpan
 from kalends.domain.busy import BusyTime
 from kalends.domain.calendars import Freshness
-from kalends.domain.errors import InvalidInput, Problem, Refused
+from kalends.domain.errors import Refused
 from kalends.domain.ids import EventRef, parse_id
 from kalends.domain.spans import moment as moment_at
-from kalends.domain.time import TimeSpan
-from kalends.domain.values import DATE_TIME
+from kalends.domain.time import TimeSpan, read_window
 from resolvers import freebusy as use_cases
-from resolvers.freebusy import MAX_IDS, MAX_WINDOW, CalendarBusy
+from resolvers.freebusy import MAX_IDS, CalendarBusy
 from schema.context import Info
 from schema.enums import BusyStatus, StalePolicy
 from schema.errors import BadInput
@@ -167,7 +166,7 @@ class FreeBusyQuery:
     ) -> FreeBusy:
         """Return when calendars are busy."""
         try:
-            window = read_window(from_, to)
+            window = read_window(instant_or_date(from_), instant_or_date(to))
             found = await use_cases.free_busy(
                 info.context.services,
                 info.context.caller,
@@ -178,20 +177,3 @@ class FreeBusyQuery:
         except Refused as refused:
             raise BadInput(refused) from None
         return FreeBusy(start=moment(window.start), end=moment(window.end), _busy=found)
-
-
-def read_window(from_: DateTime, to: DateTime) -> TimeSpan:
-    """Return a window; raise `Refused` with what is wrong with it."""
-    problems: list[Problem] = []
-    ends = []
-    for name, value in (("from", instant_or_date(from_)), ("to", instant_or_date(to))):
-        if isinstance(value, datetime):
-            ends.append(value.astimezone(UTC))
-        else:
-            problems.append(InvalidInput(path=(name,), message=f"Expected {DATE_TIME}.", expected=DATE_TIME))
-    if len(ends) == 2 and ends[1] <= ends[0]:
-        expected = "a time after `from`"
-        problems.append(InvalidInput(path=("to",), message=f"Expected {expected}.", expected=expected))
-    if problems:
-        raise Refused(*problems)
-    return TimeSpan(ends[0], ends[1])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import strawberry
 
-from kalends.domain.time import TimeSpan
-from kalends.domain.values import DATE_TIME
+from kalends.domain.errors import InvalidInput, Refused
+from kalends.domain.time import TimeSpan, read_window
 from schema.errors import BadArgument
 from schema.scalars import DateTime, instant_or_date, moment
 
@@ -27,11 +25,10 @@ class TimeRange:
 
 def window(from_: DateTime, to: DateTime) -> TimeSpan:
     """Read the two ends of a window; raise `BadArgument`."""
-    ends = []
-    for name, value in (("from", instant_or_date(from_)), ("to", instant_or_date(to))):
-        if not isinstance(value, datetime):
-            raise BadArgument(name, DATE_TIME)
-        ends.append(value.astimezone(UTC))
-    if ends[1] <= ends[0]:
-        raise BadArgument("to", "a time after `from`")
-    return TimeSpan(ends[0], ends[1])
+    since, until = instant_or_date(from_), instant_or_date(to)
+    try:
+        return read_window(since, until)
+    except Refused as refused:
+        first = refused.problems[0]
+        expected = first.expected if isinstance(first, InvalidInput) else first.message
+        raise BadArgument(first.path[0], expected) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -152,6 +152,10 @@ async def _acting(
         driver.opening = ""  # a transaction that asks nothing has not begun
 
 
+class _TakenBack(Exception):
+    """Ends the transaction of a dry run."""
+
+
 class Storage:
     """The way to transactions. Leaving the block commits, leaving it with an exception rolls back.
 
@@ -171,6 +175,14 @@ class Storage:
         """Open a transaction that writes, as one app."""
         async with self._transaction(self.database.writer, TENANT_ROLE, app_id) as connection:
             yield UnitOfWork(self.database, connection, app_id)
+
+    @asynccontextmanager
+    async def trying(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction that writes, as one app, and takes all of it back at its end: a dry run."""
+        with suppress(_TakenBack):
+            async with self.writing(app_id) as work:
+                yield work
+                raise _TakenBack
 
     @asynccontextmanager
     async def reading(self, app_id: UUID) -> AsyncIterator[UnitOfWork]:

@@ -163,6 +163,11 @@ class Refused(KalendsError):
         return Refused(*(problem.under(*prefix) for problem in self.problems))
 
 
+def invalid(name: str, expected: str) -> InvalidInput:
+    """Return that the value under a name is none of those that were expected."""
+    return InvalidInput(path=(name,), message=f"Expected {expected}.", expected=expected)
+
+
 @dataclass(frozen=True, slots=True)
 class Malformed:
     """Stands where a value should be that could not be read: a reader that must not raise returns it."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from uuid import UUID
 
 from kalends.domain.busy import BusyStatus, BusyTime, busy_kind
-from kalends.domain.errors import Malformed
+from kalends.domain.errors import Malformed, Refused, StaleVersion
 from kalends.domain.ids import EventRef
 from kalends.domain.recurrence import MAX_EXCEPTIONS, Occurrence, Recurrence, expanded, occurrence_at, occurrences
 from kalends.domain.spans import holds, span_of, union
@@ -124,6 +124,31 @@ class Event:
     recurrence: Recurrence | None = None
     recurrence_id: datetime | None = None
 
+    @classmethod
+    def new(
+        cls,
+        event_id: UUID,
+        calendar_id: UUID,
+        state: EventState,
+        *,
+        at: datetime,
+        uid: str | None = None,
+        sequence: int = 0,
+    ) -> Self:
+        """Return the first version of an event; its UID is ours where no other is known."""
+        return cls(
+            id=event_id,
+            calendar_id=calendar_id,
+            uid=uid or f"{event_id}@kalends",
+            when=state.when,
+            content=state.content,
+            version=1,
+            sequence=sequence,
+            created_at=at,
+            updated_at=at,
+            recurrence=state.recurrence,
+        )
+
     @property
     def ref(self) -> EventRef:
         """Its name, of an occurrence too."""
@@ -183,6 +208,12 @@ class Event:
         return [
             BusyTime(*span_of(each.when.span), each.busy, self.id.bytes) for each in self.happening(span) if each.blocks
         ]
+
+    def require_version(self, expected: int | None) -> None:
+        """Raise `Refused` where somebody expects another version; None expects any."""
+        if expected is not None and expected != self.version:
+            message = f"The event is at version {self.version}, not {expected}: read it again."
+            raise Refused(StaleVersion(path=("expected_version",), message=message, current_version=self.version))
 
     def changed(self, *, when: When, content: EventContent, at: datetime) -> Event:
         """Return the next version; the same event where nothing differs."""

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from kalends.domain.availability import Terms
 from kalends.domain.busy import BusyRules
-from kalends.domain.errors import InvalidInput, Malformed, Problem
+from kalends.domain.errors import Malformed, Problem, invalid
 from kalends.domain.rules import (
     EVERYTHING,
     MAX_DEPTH,
@@ -123,11 +123,6 @@ class ConditionsDraft:
             notice=max(base.notice, _duration(self.notice)),
             capacity=base.capacity if capacity is None else min(base.capacity, capacity),
         )
-
-
-def invalid(name: str, expected: str) -> InvalidInput:
-    """Return that a value is none of those that were expected."""
-    return InvalidInput(path=(name,), message=f"Expected {expected}.", expected=expected)
 
 
 def bounded(name: str, value: Given, *, least: timedelta, most: timedelta) -> Iterator[Problem]:

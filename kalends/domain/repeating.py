@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from kalends.domain.errors import InvalidInput, Malformed, Problem, Refused
+from kalends.domain.errors import InvalidInput, Malformed, Problem, Refused, invalid
 from kalends.domain.recurrence import MAX_COUNT, MAX_EXCEPTIONS, Recurrence, occurs, parts_of, read_rule, with_parts
 from kalends.domain.rules import Weekday
 from kalends.domain.time import When, read_wall, zone
@@ -85,25 +85,25 @@ class RecurrenceDraft:
             raise Refused(*problems)
         recurrence = Recurrence(rule, rdates, exdates)
         if not occurs(when, recurrence):
-            raise Refused(_invalid("exdates", "dates that leave something of the series"))
+            raise Refused(invalid("exdates", "dates that leave something of the series"))
         return recurrence
 
     def _rule(self, problems: list[Problem], when: When) -> str | None:
         name = "rule" if self.pattern is None else "pattern"
         if self.rule is not None and self.pattern is not None:
-            problems.append(_invalid(name, "either a rule or a pattern"))
+            problems.append(invalid(name, "either a rule or a pattern"))
             return None
         if self.rule is None and self.pattern is None:
             for end, given in (("until", self.until), ("count", self.count)):
                 if given is not None:
-                    problems.append(_invalid(end, "no end where there is no rule"))
+                    problems.append(invalid(end, "no end where there is no rule"))
             if not self.rdates and not problems:
-                problems.append(_invalid("rule", "a rule, a pattern or rdates"))
+                problems.append(invalid("rule", "a rule, a pattern or rdates"))
             return None
         text = self.pattern.rule() if self.pattern is not None else self.rule
         read = read_rule(text, tzid=when.tzid, all_day=when.all_day)
         if isinstance(read, Malformed):
-            problems.append(_invalid(name, PATTERN if self.pattern is not None else read.expected))
+            problems.append(invalid(name, PATTERN if self.pattern is not None else read.expected))
             return None
         return self._ended(problems, read, when)
 
@@ -111,18 +111,18 @@ class RecurrenceDraft:
         """Return the rule with its end, where that is told beside it."""
         ends = [*({"UNTIL", "COUNT"} & parts_of(rule).keys())]
         if len(ends) + (self.until is not None) + (self.count is not None) > 1:
-            problems.append(_invalid("until" if self.until is not None else "count", "one end at most, or none"))
+            problems.append(invalid("until" if self.until is not None else "count", "one end at most, or none"))
         elif self.count is not None:
             if 1 <= self.count <= MAX_COUNT:
                 return with_parts(rule, COUNT=str(self.count))
-            problems.append(_invalid("count", f"a number from 1 to {MAX_COUNT}"))
+            problems.append(invalid("count", f"a number from 1 to {MAX_COUNT}"))
         elif isinstance(self.until, Malformed):
-            problems.append(_invalid("until", self.until.expected))
+            problems.append(invalid("until", self.until.expected))
         elif self.until is not None:
             ended = read_rule(f"{rule};UNTIL={_until(self.until, when)}", tzid=when.tzid, all_day=when.all_day)
             if isinstance(ended, str):
                 return ended
-            problems.append(_invalid("until", "a date or a moment"))
+            problems.append(invalid("until", "a date or a moment"))
         return rule
 
 
@@ -139,7 +139,7 @@ def _walls(
     problems: list[Problem], name: str, given: tuple[datetime | date | Malformed, ...], when: When
 ) -> frozenset[datetime]:
     if len(given) > MAX_EXCEPTIONS:
-        problems.append(_invalid(name, f"at most {MAX_EXCEPTIONS} times"))
+        problems.append(invalid(name, f"at most {MAX_EXCEPTIONS} times"))
         return frozenset()
     walls = set()
     for number, value in enumerate(given):
@@ -153,7 +153,3 @@ def _walls(
 
 def _listed(numbers: tuple[int, ...]) -> str:
     return ",".join(map(str, numbers))
-
-
-def _invalid(name: str, expected: str) -> InvalidInput:
-    return InvalidInput(path=(name,), message=f"Expected {expected}.", expected=expected)

@@ -88,11 +88,16 @@ def _following(override: Override, wall: datetime, before: EventState, after: Ev
 
 def every_time(state: EventState, change: Callable[[EventContent], EventContent]) -> EventState:
     """Return a series of which each time says something else, those that differ from the others too."""
+    return with_contents(state, lambda content, _wall: change(content))
+
+
+def with_contents(state: EventState, change: Callable[[EventContent, datetime | None], EventContent]) -> EventState:
+    """Return a state whose content was changed, and that of its exceptions, which are named by their wall time."""
     repeats = state.recurrence
     if repeats is not None:
-        overrides = {wall: replace(each, content=change(each.content)) for wall, each in repeats.overrides.items()}
+        overrides = {wall: Override(each.when, change(each.content, wall)) for wall, each in repeats.overrides.items()}
         repeats = replace(repeats, overrides=overrides)
-    return EventState(state.when, change(state.content), repeats)
+    return EventState(state.when, change(state.content, None), repeats)
 
 
 def moved_as(state: EventState, of: When, to: When) -> When:

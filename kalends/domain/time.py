@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
-from kalends.domain.errors import InvalidInput, Malformed, Refused
+from kalends.domain.errors import InvalidInput, Malformed, Refused, invalid
 from kalends.domain.values import DATE, DATE_TIME, FIRST_YEAR, LAST_YEAR, YEARS
 
 ZONE = "an IANA time zone name, such as Europe/Berlin"
@@ -169,6 +169,19 @@ def wall_time(moment: datetime, tzid: str) -> datetime:
 def instant(wall: datetime, tzid: str, fold: int = 0) -> datetime:
     """Return the instant of a naive wall time in a zone; of two, `fold` chooses (PEP 495)."""
     return wall.replace(tzinfo=zone(tzid), fold=fold).astimezone(UTC)
+
+
+def read_window(start: datetime | date | Malformed, end: datetime | date | Malformed) -> TimeSpan:
+    """Read the two ends of a window, `from` and `to`; raise `Refused` with every problem."""
+    problems = [
+        invalid(name, DATE_TIME) for name, value in (("from", start), ("to", end)) if not isinstance(value, datetime)
+    ]
+    if isinstance(start, datetime) and isinstance(end, datetime):
+        since, until = start.astimezone(UTC), end.astimezone(UTC)
+        if since < until:
+            return TimeSpan(since, until)
+        problems.append(invalid("to", "a time after `from`"))
+    raise Refused(*problems)
 
 
 def read_when(

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kalends.domain.access import Principal
-from kalends.domain.errors import InvalidInput, NotFound, Refused
+from kalends.domain.errors import NotFound, Refused, invalid
 from kalends.domain.ids import parse_id
-from kalends.domain.time import TimeSpan
+from kalends.domain.time import read_window
 from kalends.domain.values import DATE_TIME, read_instant
 from kalends.server.faults import Classify, Denied, Fault, explain
 from providers.ical.freebusy import free_busy_file
@@ -60,11 +60,8 @@ async def _file(services: Services, principal: Principal, request: Request, kind
     now = services.clock()
     since = _read(request, "from", now.replace(microsecond=0))
     until = _read(request, "to", since + DEFAULT_WINDOW)
-    if until <= since:
-        expected = "a time after `from`"
-        raise Refused(InvalidInput(path=("to",), message=f"Expected {expected}.", expected=expected))
+    window = read_window(since, until)
     named = request.path_params["id"]
-    window = TimeSpan(since, until)
     ids = [parse_id(named)]
     if kind == "calendar_ids":
         found = await free_busy(services, principal, window, calendar_ids=ids)
@@ -80,7 +77,7 @@ def _read(request: Request, name: str, otherwise: datetime) -> datetime:
         return otherwise
     value = read_instant(text)
     if not isinstance(value, datetime):
-        raise Refused(InvalidInput(path=(name,), message=f"Expected {DATE_TIME}.", expected=DATE_TIME))
+        raise Refused(invalid(name, DATE_TIME))
     return value.astimezone(UTC)
 
 
